@@ -1,0 +1,1 @@
+//! MCP itself: eras, envelopes, dispatch, streams.

@@ -1,0 +1,10 @@
+//! The data of the domain and its invariants. No I/O, no protocol, no storage attributes.
+
+pub mod authorization;
+pub mod call;
+pub mod client;
+pub mod google;
+pub mod grant;
+pub mod principal;
+pub mod session;
+pub mod user;

@@ -1,0 +1,1 @@
+//! Legacy MCP sessions: sealed ids and what is kept beside them.
