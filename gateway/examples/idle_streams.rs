@@ -117,7 +117,7 @@ async fn measure_gateway(options: &Options) -> Result<Measured> {
     let first_list = first_list(address, &token, began)?;
     let sessions = sessions(address, &token, options.sessions).await?;
     let request = |index: usize| {
-        let session = &sessions[index % sessions.len()];
+        let session = sessions.get(index % sessions.len()).map_or("", String::as_str);
         format!(
             "GET /mcp HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
              accept: text/event-stream\r\nmcp-session-id: {session}\r\n\r\n"
@@ -279,7 +279,7 @@ fn descriptors(server: &Server) -> usize {
 async fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<(String, String)> {
     socket.write_all(request).await?;
     let mut answer = Vec::new();
-    let mut buffer = [0; 16 << 10];
+    let mut buffer = vec![0; 16 << 10];
     loop {
         let n = socket.read(&mut buffer).await?;
         ensure!(n > 0, "the server closed the connection");
