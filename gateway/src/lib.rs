@@ -22,3 +22,4 @@ pub mod id;
 pub mod jwt;
 pub mod oidc;
 pub mod secret;
+pub mod version;
