@@ -22,4 +22,5 @@ pub mod id;
 pub mod jwt;
 pub mod oidc;
 pub mod secret;
+pub mod telemetry;
 pub mod version;
