@@ -25,3 +25,5 @@ pub mod jwt;
 pub mod lifecycle;
 pub mod oidc;
 pub mod secret;
+pub mod telemetry;
+pub mod version;
