@@ -22,7 +22,7 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
 /// One URL for Google Workspace tools and every MCP server of the company.
 #[derive(Debug, Parser)]
 #[command(name = "gateway", version, about, long_about = None)]
-pub struct Cli {
+pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,
 }
@@ -39,7 +39,7 @@ enum Command {
 
 impl Cli {
     /// Runs the command.
-    pub fn run(self) -> ExitCode {
+    pub(crate) fn run(self) -> ExitCode {
         match self.command {
             Command::Serve => with_config(|config| match serve(config) {
                 Ok(code) => code,
@@ -136,7 +136,7 @@ fn fail(error: &dyn Error, code: u8) -> ExitCode {
     let mut text = format!("error: {error}\n");
     let mut source = error.source();
     while let Some(cause) = source {
-        text.push_str(&format!("caused by: {cause}\n"));
+        text = format!("{text}caused by: {cause}\n");
         source = cause.source();
     }
     say(&text);

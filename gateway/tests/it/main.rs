@@ -2,6 +2,7 @@
 //! Google emulator where Google is needed.
 
 mod bad_input;
+mod login;
 mod sessions;
 mod streams;
 mod support;

@@ -93,13 +93,10 @@ pub async fn control(path: &str, body: &Value) -> Value {
     response.json().await.unwrap_or(Value::Null)
 }
 
-/// Makes requests of `email` under `path_prefix` fail; `times` of `None` means always.
-pub async fn fault(email: &str, path_prefix: &str, fault: Value, times: Option<u32>) {
-    let mut body = json!({"match": {"email": email, "pathPrefix": path_prefix}, "fault": fault});
-    if let Some(times) = times {
-        body["times"] = times.into();
-    }
-    control("/faults", &body).await;
+/// Makes requests of `email` under `path_prefix` fail from now on; the id ends it.
+pub async fn fault(email: &str, path_prefix: &str, fault: Value) -> String {
+    let body = json!({"match": {"email": email, "pathPrefix": path_prefix}, "fault": fault});
+    control("/faults", &body).await["id"].as_str().unwrap().to_owned()
 }
 
 /// The requests that the emulator saw from `email`.
@@ -119,4 +116,11 @@ pub async fn journal(email: &str) -> Vec<Value> {
         .into_iter()
         .filter(|entry| entry["email"] == email)
         .collect()
+}
+
+/// Ends a fault.
+pub async fn end_fault(id: &str) {
+    let url = format!("{}/_emulator/faults/{id}", emulator().url);
+    let response = reqwest::Client::builder().build().unwrap().delete(url).send().await.unwrap();
+    assert!(response.status().is_success(), "{}", response.status());
 }
