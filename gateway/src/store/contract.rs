@@ -2,6 +2,7 @@
 //! else wrote, so that no quirk of one engine is taken for DynamoDB.
 
 mod behaviours;
+#[cfg(feature = "embedded")]
 mod faults;
 mod rows;
 
@@ -9,7 +10,6 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::ExposeSecret as _;
 
 use super::Store;
 use crate::clock::Clock;
@@ -21,6 +21,10 @@ use crate::id;
 const START: i64 = 1_800_000_000;
 
 /// A store under test, with its clock and the directory of its files.
+#[cfg_attr(
+    not(feature = "embedded"),
+    expect(dead_code, reason = "only the tests of that engine look at its files")
+)]
 struct Bench {
     store: Store,
     clock: Clock,
@@ -30,10 +34,12 @@ struct Bench {
 }
 
 impl Bench {
+    #[cfg(feature = "embedded")]
     async fn in_memory() -> Self {
         Self::open(|_| Backend::Embedded { data_dir: None }).await
     }
 
+    #[cfg(feature = "embedded")]
     async fn in_a_file() -> Self {
         Self::open(|dir| Backend::Embedded {
             data_dir: Some(dir.join("data")),
@@ -83,6 +89,7 @@ impl Bench {
         }
     }
 
+    #[cfg(feature = "embedded")]
     /// Everything in memory is dropped, and the store opened again with the same files.
     async fn reopened(self) -> Self {
         let Self {
@@ -140,9 +147,11 @@ macro_rules! hold_on {
 
 macro_rules! engines {
     ($($behaviour:ident)*) => {
+        #[cfg(feature = "embedded")]
         mod embedded_engine {
             hold_on!(super::Bench::in_memory(); $($behaviour)*);
         }
+        #[cfg(feature = "embedded")]
         mod embedded_engine_in_a_file {
             hold_on!(super::Bench::in_a_file(); $($behaviour)*);
         }
@@ -158,6 +167,7 @@ engines! {
     expiry_hides_a_row_before_the_engine_deletes_it
     a_code_is_redeemed_once_under_50_racing_takers
     a_code_that_has_expired_or_never_was_is_not_redeemed
+    a_code_is_not_redeemed_for_a_family_that_exists
     an_authorization_is_taken_once_under_50_racing_takers
     an_authorization_that_was_taken_does_not_come_back
     a_family_is_rotated_once_under_50_racers
@@ -173,8 +183,11 @@ engines! {
     a_row_that_does_not_parse_is_corrupt
 }
 
+#[cfg(feature = "embedded")]
 #[tokio::test]
 async fn what_was_stored_is_there_after_a_restart() {
+    use secrecy::ExposeSecret as _;
+
     let bench = Bench::in_a_file().await;
     bench
         .store

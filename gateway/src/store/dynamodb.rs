@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::Client;
+use aws_sdk_dynamodb::config;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::config::{self, Region, SharedHttpClient, StalledStreamProtectionConfig};
 use aws_sdk_dynamodb::error::SdkError;
 use aws_sdk_dynamodb::operation::create_table::CreateTableError;
 use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
@@ -67,27 +67,11 @@ enum Connection {
 }
 
 impl DynamoDb {
-    /// Over the engine that answers as `http`. Requests do not leave the process, so nobody looks at region,
-    /// endpoint or signature.
+    /// Over the engine that `client` reaches in this process.
     #[cfg(feature = "embedded")]
-    pub(super) fn embedded(
-        http: SharedHttpClient,
-        retries: RetryConfig,
-        sessions: String,
-        tokens: String,
-    ) -> Self {
-        let config = config::Builder::new()
-            .behavior_version(BehaviorVersion::latest())
-            .region(Region::from_static("embedded"))
-            .endpoint_url("http://embedded.invalid")
-            .allow_no_auth()
-            .http_client(http)
-            .retry_config(retries)
-            .timeout_config(deadlines())
-            .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-            .build();
+    pub(super) fn embedded(client: Client, sessions: String, tokens: String) -> Self {
         Self {
-            connection: Connection::Embedded(Client::from_conf(config)),
+            connection: Connection::Embedded(client),
             sessions,
             tokens,
         }
@@ -309,7 +293,7 @@ pub(super) fn retries() -> RetryConfig {
         .with_max_backoff(Duration::from_secs(1))
 }
 
-fn deadlines() -> TimeoutConfig {
+pub(super) fn deadlines() -> TimeoutConfig {
     TimeoutConfig::builder()
         .connect_timeout(CONNECT_DEADLINE)
         .operation_attempt_timeout(ATTEMPT_DEADLINE)

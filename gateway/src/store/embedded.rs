@@ -8,9 +8,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
+use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
+use aws_sdk_dynamodb::config::retry::RetryConfig;
+use aws_sdk_dynamodb::config::{self, BehaviorVersion, Region, StalledStreamProtectionConfig};
 use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpClient, SharedHttpConnector, http_client_fn,
+    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
 };
 use aws_smithy_runtime_api::client::result::ConnectorError;
 use aws_smithy_runtime_api::http::StatusCode;
@@ -21,6 +24,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
+use super::dynamodb::deadlines;
 use super::error::StoreError;
 use crate::clock::Clock;
 
@@ -85,10 +89,10 @@ impl Engine {
         Ok(Self::new(database, Some(lock), clock))
     }
 
-    /// The engine as what the SDK sends its requests with.
-    pub(super) fn into_http_client(self) -> SharedHttpClient {
-        let connector = SharedHttpConnector::new(self);
-        http_client_fn(move |_, _| connector.clone())
+    /// A client of this engine.
+    pub(super) fn into_client(self) -> Client {
+        // An error of an engine in the same process does not go away by itself.
+        client_over(self, RetryConfig::disabled())
     }
 
     fn new(database: Database, lock: Option<File>, clock: Clock) -> Self {
@@ -204,6 +208,23 @@ fn cannot_open(error: &dyn std::error::Error) -> StoreError {
     StoreError::unavailable(format!("the embedded store cannot be opened: {error}"))
 }
 
+/// A client whose requests go to `connector`. They do not leave the process, so nobody looks at region, endpoint
+/// or signature.
+pub(super) fn client_over(connector: impl HttpConnector + 'static, retries: RetryConfig) -> Client {
+    let connector = SharedHttpConnector::new(connector);
+    let config = config::Builder::new()
+        .behavior_version(BehaviorVersion::latest())
+        .region(Region::from_static("embedded"))
+        .endpoint_url("http://embedded.invalid")
+        .allow_no_auth()
+        .http_client(http_client_fn(move |_, _| connector.clone()))
+        .retry_config(retries)
+        .timeout_config(deadlines())
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
+        .build();
+    Client::from_conf(config)
+}
+
 /// Our clock as the engine's. A database in a file always goes by the clock of the machine.
 struct EngineClock(Clock);
 
@@ -214,5 +235,64 @@ impl dynoxide::storage_backend::Clock for EngineClock {
 
     fn now_unix_secs_f64(&self) -> f64 {
         self.0.now().as_duration().as_secs_f64()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::store::contract::TempDir;
+    use crate::store::dynamodb::DynamoDb;
+    use crate::store::item::{Item, number};
+    use crate::store::keys;
+
+    #[tokio::test]
+    async fn a_directory_belongs_to_one_process_until_it_is_closed() {
+        let dir = TempDir::new();
+        let open = || Engine::in_directory(dir.path(), Clock::system());
+        let first = open().unwrap();
+        let second = open().unwrap_err().to_string();
+        assert!(second.contains("another gateway process"), "{second}");
+        drop(first);
+        open().unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_files_are_for_their_owner_only() {
+        use std::os::unix::fs::PermissionsExt as _;
+        let dir = TempDir::new();
+        let data = dir.path().join("data");
+        let _engine = Engine::in_directory(&data, Clock::system()).unwrap();
+        for file in std::fs::read_dir(&data).unwrap() {
+            let file = file.unwrap();
+            let mode = file.metadata().unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{:?}", file.path());
+        }
+    }
+
+    #[tokio::test]
+    async fn expired_rows_are_swept_now_and_then_and_others_stay() {
+        let clock = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap());
+        let client = Engine::in_memory(clock.clone()).unwrap().into_client();
+        let db = DynamoDb::embedded(client, "sessions".into(), "tokens".into());
+        db.prepare().await.unwrap();
+        for (id, lives) in [("gone", 1), ("stays", 10_000)] {
+            let item = Item::from([(keys::EXPIRES_AT.to_owned(), number(1_800_000_000 + lives))]);
+            db.put(&keys::session(id), item).await.unwrap();
+        }
+        let gone = keys::session("gone");
+        clock.advance(Duration::from_secs(599));
+        assert!(db.get(&gone).await.unwrap().is_some(), "no sweep is due");
+        clock.advance(Duration::from_secs(1));
+        let mut reads = 0;
+        while db.get(&gone).await.unwrap().is_some() {
+            reads += 1;
+            assert!(reads < 10_000, "no sweep came");
+        }
+        assert!(db.get(&keys::session("stays")).await.unwrap().is_some());
     }
 }

@@ -23,8 +23,6 @@ mod users;
 use std::path::Path;
 use std::sync::Arc;
 
-#[cfg(feature = "embedded")]
-use aws_sdk_dynamodb::config::retry::RetryConfig;
 use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
@@ -124,14 +122,7 @@ fn open_embedded(
         Some(directory) => embedded::Engine::in_directory(directory, clock.clone())?,
         None => embedded::Engine::in_memory(clock.clone())?,
     };
-    // An error of an engine in the same process does not go away by itself.
-    let retries = RetryConfig::disabled();
-    Ok(DynamoDb::embedded(
-        engine.into_http_client(),
-        retries,
-        sessions,
-        tokens,
-    ))
+    Ok(DynamoDb::embedded(engine.into_client(), sessions, tokens))
 }
 
 #[cfg(not(feature = "embedded"))]

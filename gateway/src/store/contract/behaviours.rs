@@ -109,7 +109,7 @@ pub(super) async fn expiry_hides_a_row_before_the_engine_deletes_it(bench: &Benc
         .await
         .unwrap();
 
-    bench.pass(599);
+    bench.pass(299);
     assert!(store.client(&rows::client().id).await.unwrap().is_some());
     assert!(store.authorization("a").await.unwrap().is_some());
     assert!(store.code("c").await.unwrap().is_some());
@@ -153,7 +153,7 @@ pub(super) async fn a_code_is_redeemed_once_under_50_racing_takers(bench: &Bench
 pub(super) async fn a_code_that_has_expired_or_never_was_is_not_redeemed(bench: &Bench) {
     let store = &bench.store;
     store.put_code("c", &rows::code()).await.unwrap();
-    bench.pass(600);
+    bench.pass(300);
     for code in ["c", "never"] {
         let redeemed = store.redeem_code_once(code, "f", &rows::family()).await;
         assert!(matches!(redeemed, Err(StoreError::Conflict)), "{redeemed:?}");
@@ -163,6 +163,18 @@ pub(super) async fn a_code_that_has_expired_or_never_was_is_not_redeemed(bench: 
         1,
         "only the code is there"
     );
+}
+
+pub(super) async fn a_code_is_not_redeemed_for_a_family_that_exists(bench: &Bench) {
+    let store = &bench.store;
+    store.put_code("c", &rows::code()).await.unwrap();
+    store.put_code("d", &rows::code()).await.unwrap();
+    store.redeem_code_once("c", "f", &rows::family()).await.unwrap();
+    store.revoke_family("f").await.unwrap();
+    let redeemed = store.redeem_code_once("d", "f", &rows::family()).await;
+    assert!(matches!(redeemed, Err(StoreError::Conflict)), "{redeemed:?}");
+    assert!(store.refresh_family("f").await.unwrap().unwrap().revoked);
+    assert_eq!(store.code("d").await.unwrap().unwrap().redeemed_by, None);
 }
 
 pub(super) async fn an_authorization_is_taken_once_under_50_racing_takers(bench: &Bench) {
@@ -284,7 +296,7 @@ pub(super) async fn a_session_that_was_ended_stays_ended_under_racing_writes(ben
 pub(super) async fn a_tombstone_counts_until_its_expiry(bench: &Bench) {
     let store = &bench.store;
     store.end_session("s", &ana(), END).await.unwrap();
-    bench.pass(599);
+    bench.pass(299);
     assert!(store.put_session("s", &rows::session()).await.is_err());
     bench.pass(1);
     let row = SessionRow {

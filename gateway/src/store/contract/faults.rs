@@ -5,20 +5,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::SharedHttpClient;
 use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::http::{
-    HttpConnector, HttpConnectorFuture, SharedHttpConnector, http_client_fn,
-};
+use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
 use aws_smithy_types::body::SdkBody;
 use jiff::Timestamp;
 use tokio::time::Instant;
 
+use super::START;
 use super::rows::{self, END, ana};
-use super::{START, TempDir};
 use crate::clock::Clock;
 use crate::store::dynamodb::{self, DynamoDb, OPERATION_DEADLINE};
-use crate::store::embedded::Engine;
+use crate::store::embedded::{Engine, client_over};
 use crate::store::envelope::{KeyProvider, LocalKey};
 use crate::store::{Store, StoreError};
 
@@ -41,10 +38,16 @@ const BROKEN: Fault = Fault::Refuse(500, "InternalServerError", None);
 struct Faulty {
     engine: Engine,
     faults: Arc<Mutex<VecDeque<Fault>>>,
+    /// The idempotency token of every transaction that was sent.
+    tokens: Arc<Mutex<Vec<String>>>,
 }
 
 impl HttpConnector for Faulty {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
+        let body: serde_json::Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
+        if let Some(token) = body["ClientRequestToken"].as_str() {
+            self.tokens.lock().unwrap().push(token.to_owned());
+        }
         let fault = self.faults.lock().unwrap().pop_front();
         let engine = self.engine.clone();
         HttpConnectorFuture::new(async move {
@@ -76,10 +79,10 @@ async fn store() -> (Store, Faulty) {
     let faulty = Faulty {
         engine: Engine::in_memory(clock.clone()).unwrap(),
         faults: Arc::default(),
+        tokens: Arc::default(),
     };
-    let connector = SharedHttpConnector::new(faulty.clone());
-    let http: SharedHttpClient = http_client_fn(move |_, _| connector.clone());
-    let db = DynamoDb::embedded(http, dynamodb::retries(), "sessions".into(), "tokens".into());
+    let client = client_over(faulty.clone(), dynamodb::retries());
+    let db = DynamoDb::embedded(client, "sessions".into(), "tokens".into());
     let store = Store::new(db, KeyProvider::Local(LocalKey::random().unwrap()), clock);
     store.prepare().await.unwrap();
     (store, faulty)
@@ -203,15 +206,16 @@ async fn a_write_that_fails_burns_no_code_and_no_refresh_token() {
     store.rotate_refresh("f", 0, START, END).await.unwrap();
 }
 
-#[tokio::test]
-async fn a_directory_belongs_to_one_process_until_it_is_closed() {
-    let dir = TempDir::new();
-    let clock = Clock::system();
-    let first = Engine::in_directory(dir.path(), clock.clone()).unwrap();
-    let second = Engine::in_directory(dir.path(), clock.clone())
-        .unwrap_err()
-        .to_string();
-    assert!(second.contains("another gateway process"), "{second}");
-    drop(first);
-    Engine::in_directory(dir.path(), clock).unwrap();
+#[tokio::test(start_paused = true)]
+async fn every_attempt_of_a_transaction_has_the_same_token_and_the_next_transaction_another() {
+    let (store, engine) = store().await;
+    engine.next([BROKEN, Fault::Hang]);
+    for _ in 0..2 {
+        let redeemed = store.redeem_code_once("never", "f", &rows::family()).await;
+        assert!(matches!(redeemed, Err(StoreError::Conflict)), "{redeemed:?}");
+    }
+    let tokens = engine.tokens.lock().unwrap();
+    assert_eq!(tokens.len(), 4);
+    assert!(tokens[0] == tokens[1] && tokens[1] == tokens[2], "{tokens:?}");
+    assert_ne!(tokens[2], tokens[3]);
 }

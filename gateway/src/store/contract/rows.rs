@@ -9,8 +9,8 @@ use crate::model::grant::{CodeGrant, RefreshFamily};
 use crate::model::session::SessionRow;
 use crate::model::user::User;
 
-/// When the rows below expire.
-pub(super) const END: i64 = START + 600;
+/// When the rows below expire: before the engine sweeps for the first time, so that they are still there.
+pub(super) const END: i64 = START + 300;
 pub(super) const ACCESS: &str = "ya29.the-access-token";
 pub(super) const REFRESH: &str = "1//the-refresh-token";
 
