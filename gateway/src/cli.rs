@@ -13,6 +13,7 @@ use gateway::clock::Clock;
 use gateway::config::{self, Config};
 use gateway::lifecycle::StopSignals;
 use gateway::telemetry::logging;
+use gateway::version;
 
 /// Exit status for a configuration that cannot be used (`EX_USAGE` of sysexits.h).
 const EXIT_CONFIG: u8 = 64;
@@ -97,9 +98,9 @@ fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
 /// The first log lines: what runs, and every timeout that is in force.
 fn announce(config: &Config) {
     tracing::info!(
-        version = env!("CARGO_PKG_VERSION"),
-        git_sha = env!("GATEWAY_GIT_SHA"),
-        rmcp_version = env!("GATEWAY_RMCP_VERSION"),
+        version = version::VERSION,
+        git_sha = version::GIT_SHA,
+        rmcp_version = version::RMCP_VERSION,
         public_url = %config.server.origin(),
         "starting"
     );

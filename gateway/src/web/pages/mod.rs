@@ -1,0 +1,5 @@
+//! Pages for people.
+
+pub mod icons;
+pub mod landing;
+pub mod links;
