@@ -1,5 +1,8 @@
 //! The HTTP surface: the only module that knows axum.
 
+pub mod oauth;
+pub mod pages;
+
 use std::sync::Arc;
 
 use crate::access::bearer::Bearer;

@@ -1,0 +1,5 @@
+//! The pages for people: server-rendered, without JavaScript, one shell for all.
+
+pub mod consent;
+pub mod error;
+pub mod layout;
