@@ -3,6 +3,7 @@
 pub mod accept;
 pub mod health;
 pub mod mcp;
+pub mod oauth;
 pub mod origin;
 pub mod pages;
 pub mod phase;
@@ -69,6 +70,7 @@ pub fn router(app: App) -> Router {
     Router::new()
         .merge(guarded)
         .merge(status::routes())
+        .merge(oauth::routes())
         .layer(middleware::from_fn_with_state(
             Arc::clone(&app),
             origin::check_host,
