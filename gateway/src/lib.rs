@@ -3,6 +3,8 @@
 //! Reading order: `app` wires the parts; `web` is the HTTP surface; `mcp` speaks the protocol; the five
 //! domains below it do not know each other; `store` keeps what outlives a request.
 
+pub mod app;
+
 pub mod web;
 
 pub mod mcp;
@@ -20,5 +22,8 @@ pub mod clock;
 pub mod config;
 pub mod id;
 pub mod jwt;
+pub mod lifecycle;
 pub mod oidc;
 pub mod secret;
+pub mod telemetry;
+pub mod version;

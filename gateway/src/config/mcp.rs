@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use super::env;
+use super::parse::Reader;
+
 /// Settings of the MCP endpoint.
 #[derive(Clone, Debug)]
 pub struct McpConfig {
@@ -13,4 +16,34 @@ pub struct McpConfig {
     pub slow_after: Duration,
     /// `SESSION_IDLE_TTL`: how long the row of an unused legacy session is kept.
     pub session_idle_ttl: Duration,
+}
+
+impl McpConfig {
+    /// Reads the section; `None` when a problem was noted.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let keepalive_interval = reader.millis(env::SSE_KEEPALIVE_INTERVAL);
+        let request_timeout = reader.millis(env::REQUEST_TIMEOUT);
+        let slow_after = reader.millis(env::SLOW_AFTER);
+        let session_idle_ttl = reader.millis(env::SESSION_IDLE_TTL);
+        let read = Self {
+            keepalive_interval: keepalive_interval?,
+            request_timeout: request_timeout?,
+            slow_after: slow_after?,
+            session_idle_ttl: session_idle_ttl?,
+        };
+        if read.slow_after >= read.request_timeout {
+            let message = format!(
+                "`SLOW_AFTER` is `{}`, which is not below `REQUEST_TIMEOUT`, which is `{}`",
+                read.slow_after.as_millis(),
+                read.request_timeout.as_millis()
+            );
+            reader.complain(
+                env::SLOW_AFTER,
+                message,
+                "lower `SLOW_AFTER`, else no call ever turns into a stream before it is cut",
+            );
+            return None;
+        }
+        Some(read)
+    }
 }

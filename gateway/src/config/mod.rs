@@ -1,15 +1,34 @@
 //! Every setting of the gateway, typed and checked. Read once at start, from the environment and one optional file.
+//!
+//! `env` declares the variables, `parse` reads them, one file per section says what they become, `reference`
+//! writes them down for people. `env::load` is the only impure function.
 
 pub mod env;
 pub mod google;
 pub mod mcp;
 pub mod server;
 pub mod store;
+pub mod timeouts;
+pub mod variable;
 
-use secrecy::SecretString;
+mod address;
+mod error;
+mod file;
+mod names;
+mod parse;
+mod reference;
+mod strength;
 
+use std::collections::BTreeMap;
+
+use secrecy::{ExposeSecret as _, SecretString};
+
+use parse::Reader;
+
+pub use error::{ConfigErrors, Problem};
 pub use google::GoogleConfig;
 pub use mcp::McpConfig;
+pub use reference::reference;
 pub use server::ServerConfig;
 pub use store::StoreConfig;
 
@@ -32,6 +51,8 @@ pub struct Config {
     pub log_level: String,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
+    /// What looks like a mistake but does not stop a start, one sentence each. No secret is quoted.
+    pub warnings: Vec<String>,
 }
 
 /// How log lines look.
@@ -42,3 +63,60 @@ pub enum LogFormat {
     /// One line of text, for people.
     Text,
 }
+
+impl Config {
+    /// Reads the configuration from `env` and from the text of the TOML file, if there is one.
+    ///
+    /// Every problem is in the error, not only the first. Pure: [`env::load`] reads the real environment.
+    pub fn load(env: &BTreeMap<String, String>, file: Option<&str>) -> Result<Self, ConfigErrors> {
+        let file = file.map(file::parse).transpose()?.unwrap_or_default();
+        let mut reader = Reader::new(env, file);
+        match Self::read(&mut reader) {
+            Some(mut config) if reader.problems.is_empty() => {
+                config.warnings = reader.warnings;
+                Ok(config)
+            }
+            _ => Err(ConfigErrors {
+                problems: reader.problems,
+            }),
+        }
+    }
+
+    fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let server = ServerConfig::read(reader);
+        let mcp = McpConfig::read(reader);
+        let google = GoogleConfig::read(reader);
+        let store = StoreConfig::read(reader);
+        let session_secret = reader.get(env::SESSION_SECRET, strength::key_material);
+        let session_secret_previous = reader.optional(env::SESSION_SECRET_PREVIOUS, strength::key_material);
+        let log_level = reader.word(env::LOG_LEVEL);
+        let log_format = reader.word(env::LOG_FORMAT);
+        let (session_secret, session_secret_previous) = (session_secret?, session_secret_previous?);
+        let current = Some(session_secret.expose_secret());
+        if session_secret_previous.as_ref().map(SecretString::expose_secret) == current {
+            reader.complain(
+                env::SESSION_SECRET_PREVIOUS,
+                "`SESSION_SECRET_PREVIOUS` equals `SESSION_SECRET`".to_owned(),
+                "put the new secret into `SESSION_SECRET`, or unset the previous one",
+            );
+        }
+        Some(Self {
+            server: server?,
+            mcp: mcp?,
+            google: google?,
+            store: store?,
+            session_secret,
+            session_secret_previous,
+            log_level: log_level?.to_owned(),
+            log_format: if log_format? == "json" {
+                LogFormat::Json
+            } else {
+                LogFormat::Text
+            },
+            warnings: Vec::new(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,9 @@ use std::time::Duration;
 
 use url::Url;
 
+use super::parse::Reader;
+use super::{address, env};
+
 /// Settings of the listener and of every connection.
 #[derive(Clone, Debug)]
 pub struct ServerConfig {
@@ -31,6 +34,32 @@ pub struct ServerConfig {
 }
 
 impl ServerConfig {
+    /// Reads the section; `None` when a problem was noted.
+    pub(super) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let public_url = reader.get(env::PUBLIC_URL, address::public_origin);
+        let host = reader.get(env::HOST, address::ip);
+        let port = reader.number(env::PORT);
+        let allowed_hosts = reader.list(env::ALLOWED_HOSTS, address::host);
+        let allowed_origins = reader.list(env::ALLOWED_ORIGINS, address::origin);
+        let keep_alive_timeout = reader.millis(env::KEEP_ALIVE_TIMEOUT);
+        let header_timeout = reader.millis(env::HEADER_TIMEOUT);
+        let tcp_keepalive = reader.millis(env::TCP_KEEPALIVE);
+        let max_connections = reader.number(env::MAX_CONNECTIONS);
+        let drain_timeout = reader.millis(env::DRAIN_TIMEOUT);
+        Some(Self {
+            host: host?,
+            port: u16::try_from(port?).ok()?,
+            public_url: public_url?,
+            allowed_hosts: allowed_hosts?,
+            allowed_origins: allowed_origins?,
+            keep_alive_timeout: keep_alive_timeout?,
+            header_timeout: header_timeout?,
+            tcp_keepalive: tcp_keepalive?,
+            max_connections: usize::try_from(max_connections?).ok()?,
+            drain_timeout: drain_timeout?,
+        })
+    }
+
     /// The public origin without a trailing slash: the issuer string, compared byte by byte by clients.
     pub fn origin(&self) -> String {
         self.public_url.as_str().trim_end_matches('/').to_owned()

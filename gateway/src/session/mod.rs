@@ -1,1 +1,4 @@
-//! Legacy MCP sessions: sealed ids and what is kept beside them.
+//! Legacy MCP sessions: the sealed id that any task can open, and what is kept beside it.
+
+pub mod directory;
+pub mod seal;

@@ -1,144 +1,133 @@
 //! All state that outlives a request: one code path, the DynamoDB API through aws-sdk-dynamodb.
+//!
+//! Every change is one conditional write or one transaction, and every operation has a deadline. Expiry is
+//! checked here against the injected clock, because engines delete late.
 
+mod authorizations;
+mod clients;
+mod codes;
+#[cfg(test)]
+mod contract;
+mod dynamodb;
+#[cfg(feature = "embedded")]
+mod embedded;
+mod envelope;
 pub mod error;
+mod google_grants;
+mod item;
+mod keys;
+mod refresh;
+mod sessions;
+mod users;
 
-use std::time::Duration;
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::de::DeserializeOwned;
 
 use crate::clock::Clock;
 use crate::config::StoreConfig;
-use crate::id::{ClientId, UserId};
-use crate::model::authorization::Authorization;
-use crate::model::client::Client;
-use crate::model::google::GoogleGrant;
-use crate::model::grant::{CodeGrant, CodeRow, RefreshFamily};
-use crate::model::session::SessionRow;
-use crate::model::user::User;
+use crate::config::store::Backend;
 
+use dynamodb::DynamoDb;
+use envelope::{Envelope, KeyProvider, LocalKey};
 pub use error::StoreError;
+use item::Item;
+use keys::Key;
 
 type Result<T> = std::result::Result<T, StoreError>;
 
-/// The store. Cheap to clone. (Bodies below are placeholders until branch `store` lands.)
+/// The store. Cheap to clone.
+///
+/// Its methods are in one file per row family. Each fails with `Throttled` or `Unavailable` within five
+/// seconds when the engine does not answer, and with `Corrupt` for a row that it cannot read.
 #[derive(Clone, Debug)]
-pub struct Store {}
+pub struct Store(Arc<Inner>);
 
-#[expect(unused_variables, clippy::todo, clippy::unused_async, reason = "placeholder")]
+#[derive(Debug)]
+struct Inner {
+    db: DynamoDb,
+    envelope: Envelope,
+    clock: Clock,
+}
+
 impl Store {
-    /// Builds clients and keys. No network.
+    /// Builds clients and keys. No network; the key file and the embedded engine's files are made when missing.
+    ///
+    /// `Unavailable` when one of those files cannot be used.
     pub fn open(config: &StoreConfig, clock: Clock) -> Result<Self> {
-        todo!()
+        let sessions = config.sessions_table.clone();
+        let tokens = config.tokens_table.clone();
+        let (db, key) = match &config.backend {
+            Backend::Embedded { data_dir } => {
+                let db = open_embedded(data_dir.as_deref(), &clock, sessions, tokens)?;
+                let key = match data_dir {
+                    Some(_) => LocalKey::from_file(&config.master_key_file)?,
+                    // Nothing outlives the process, so neither does the key.
+                    None => LocalKey::random()?,
+                };
+                (db, key)
+            }
+            Backend::DynamoDb { endpoint } => {
+                let db = DynamoDb::remote(endpoint.clone(), sessions, tokens);
+                (db, LocalKey::from_file(&config.master_key_file)?)
+            }
+        };
+        Ok(Self::new(db, KeyProvider::Local(key), clock))
     }
+
+    fn new(db: DynamoDb, provider: KeyProvider, clock: Clock) -> Self {
+        Self(Arc::new(Inner {
+            db,
+            envelope: Envelope::new(provider),
+            clock,
+        }))
+    }
+
     /// Makes sure the tables are there: creates them in the embedded engine, describes them in DynamoDB.
+    ///
+    /// `Unavailable` when one is missing.
     pub async fn prepare(&self) -> Result<()> {
-        todo!()
+        self.0.db.prepare().await
     }
 
-    // clients
-    /// Stores a registration.
-    pub async fn put_client(&self, client: &Client) -> Result<()> {
-        todo!()
-    }
-    /// A registration that has not expired.
-    pub async fn client(&self, id: &ClientId) -> Result<Option<Client>> {
-        todo!()
-    }
-    /// Moves a registration's expiry forward (never back), because it was used.
-    pub async fn extend_client(&self, id: &ClientId, expires_at: i64) -> Result<()> {
-        todo!()
+    /// Seconds since the Unix epoch.
+    fn now(&self) -> i64 {
+        self.0.clock.unix_seconds()
     }
 
-    // authorizations (keyed by `id_hash`)
-    /// Stores a login in progress.
-    pub async fn put_authorization(&self, id_hash: &str, authorization: &Authorization) -> Result<()> {
-        todo!()
-    }
-    /// A login in progress, left in place.
-    pub async fn authorization(&self, id_hash: &str) -> Result<Option<Authorization>> {
-        todo!()
-    }
-    /// Takes a login in progress: of any number of racing callers exactly one gets it.
-    pub async fn take_authorization_once(&self, id_hash: &str) -> Result<Option<Authorization>> {
-        todo!()
+    /// The attributes of the row at `key`, unless it has expired.
+    async fn live(&self, key: &Key) -> Result<Option<Item>> {
+        match self.0.db.get(key).await? {
+            Some(item) if item::is_live(key.kind, &item, self.now())? => Ok(Some(item)),
+            _ => Ok(None),
+        }
     }
 
-    // codes (keyed by `code_hash`)
-    /// Stores a code.
-    pub async fn put_code(&self, code_hash: &str, grant: &CodeGrant) -> Result<()> {
-        todo!()
+    /// The row at `key`, unless it has expired.
+    async fn read<T: DeserializeOwned>(&self, key: &Key) -> Result<Option<T>> {
+        let item = self.live(key).await?;
+        item.map(|item| item::decode(key.kind, &item)).transpose()
     }
-    /// A code's row, redeemed or not, left in place.
-    pub async fn code(&self, code_hash: &str) -> Result<Option<CodeRow>> {
-        todo!()
-    }
-    /// Redeems a code for the family and stores the family, in one transaction. `Conflict` when it was redeemed before.
-    pub async fn redeem_code_once(
-        &self,
-        code_hash: &str,
-        family_hash: &str,
-        family: &RefreshFamily,
-    ) -> Result<()> {
-        todo!()
-    }
+}
 
-    // refresh families (keyed by `family_hash`)
-    /// A family that has not expired, revoked or not.
-    pub async fn refresh_family(&self, family_hash: &str) -> Result<Option<RefreshFamily>> {
-        todo!()
-    }
-    /// Moves a family from `generation` to the next one, if it is still there and not revoked; else `Conflict`.
-    pub async fn rotate_refresh(
-        &self,
-        family_hash: &str,
-        generation: u32,
-        rotated_at: i64,
-        expires_at: i64,
-    ) -> Result<()> {
-        todo!()
-    }
-    /// Ends a family for good. Missing is fine.
-    pub async fn revoke_family(&self, family_hash: &str) -> Result<()> {
-        todo!()
-    }
+#[cfg(feature = "embedded")]
+fn open_embedded(
+    data_dir: Option<&Path>,
+    clock: &Clock,
+    sessions: String,
+    tokens: String,
+) -> Result<DynamoDb> {
+    let engine = match data_dir {
+        Some(directory) => embedded::Engine::in_directory(directory, clock.clone())?,
+        None => embedded::Engine::in_memory(clock.clone())?,
+    };
+    Ok(DynamoDb::embedded(engine.into_client(), sessions, tokens))
+}
 
-    // google grants (encrypted)
-    /// Stores Google's tokens of a person, over whatever was there.
-    pub async fn put_google_grant(&self, user: &UserId, grant: &GoogleGrant) -> Result<()> {
-        todo!()
-    }
-    /// Google's tokens of a person.
-    pub async fn google_grant(&self, user: &UserId) -> Result<Option<GoogleGrant>> {
-        todo!()
-    }
-    /// Takes the right to refresh a person's Google token, for `ttl`. `false`: another request has it.
-    pub async fn acquire_refresh_lease(&self, user: &UserId, owner: &str, ttl: Duration) -> Result<bool> {
-        todo!()
-    }
-    /// Gives the right back, if it is still `owner`'s.
-    pub async fn release_refresh_lease(&self, user: &UserId, owner: &str) -> Result<()> {
-        todo!()
-    }
-
-    // users
-    /// Stores the profile of the last login.
-    pub async fn put_user(&self, user: &User) -> Result<()> {
-        todo!()
-    }
-    /// The profile of the last login.
-    pub async fn user(&self, id: &UserId) -> Result<Option<User>> {
-        todo!()
-    }
-
-    // legacy sessions (keyed by `session_hash`)
-    /// Stores a session's row, unless the session was ended.
-    pub async fn put_session(&self, session_hash: &str, row: &SessionRow) -> Result<()> {
-        todo!()
-    }
-    /// A session's row that has not expired.
-    pub async fn session(&self, session_hash: &str) -> Result<Option<SessionRow>> {
-        todo!()
-    }
-    /// Marks a session as ended until `expires_at`, whether or not it had a row.
-    pub async fn end_session(&self, session_hash: &str, user: &UserId, expires_at: i64) -> Result<()> {
-        todo!()
-    }
+#[cfg(not(feature = "embedded"))]
+fn open_embedded(_: Option<&Path>, _: &Clock, _: String, _: String) -> Result<DynamoDb> {
+    Err(StoreError::unavailable(
+        "this build has no embedded engine (feature `embedded`); set `STORE=dynamodb`",
+    ))
 }

@@ -1,0 +1,420 @@
+//! Measures what an idle stream costs: this gateway beside a plain axum SSE server, in one run.
+//!
+//! Run by `cargo xtask bench idle`. The load goes to loopback only, and the run ends by itself.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream as BlockingTcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail, ensure};
+use clap::Parser;
+use gateway::jwt::{Claims, SigningKeys};
+use gateway::secret::Keyring;
+use serde_json::{Value, json};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+
+/// Idle streams: memory each, a comment per interval on every one, and how fast a close is noticed.
+#[derive(Clone, Debug, Parser)]
+struct Options {
+    /// The release binary of the gateway.
+    #[arg(long, default_value = "target/release/gateway")]
+    gateway: std::path::PathBuf,
+    /// Streams to open.
+    #[arg(long, default_value_t = 10_000)]
+    streams: usize,
+    /// Sessions that the streams belong to.
+    #[arg(long, default_value_t = 100)]
+    sessions: usize,
+    /// How long the streams are watched, in seconds.
+    #[arg(long, default_value_t = 47)]
+    seconds: u64,
+    /// Print one JSON object instead of text.
+    #[arg(long)]
+    json: bool,
+    /// Be the plain axum server instead (started by the measurement itself).
+    #[arg(long, hide = true)]
+    axum_server: bool,
+}
+
+const SECRET: &str = "9c1e77a05b3d4f2e8a6b0d94c2f7e113";
+const INTERVAL: Duration = Duration::from_secs(15);
+
+fn main() -> Result<()> {
+    let options = Options::parse();
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    if options.axum_server {
+        return runtime.block_on(axum_server());
+    }
+    let gateway = runtime.block_on(measure_gateway(&options))?;
+    let axum = runtime.block_on(measure_axum(&options))?;
+    report(&options, &gateway, &axum)
+}
+
+/// What one server showed.
+#[derive(Debug)]
+struct Measured {
+    first_list: Option<Duration>,
+    resident_at_start_kib: u64,
+    per_stream_kib: f64,
+    fewest_comments: u64,
+    dropped: usize,
+    close_noticed: Option<Duration>,
+}
+
+/// A server process, ended with the measurement.
+struct Server {
+    child: Child,
+    address: SocketAddr,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Server {
+    fn resident_kib(&self) -> Result<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let line = status
+            .lines()
+            .find(|line| line.starts_with("VmRSS:"))
+            .context("no VmRSS")?;
+        Ok(line.split_whitespace().nth(1).context("no number")?.parse()?)
+    }
+}
+
+async fn measure_gateway(options: &Options) -> Result<Measured> {
+    let data = std::env::temp_dir().join(format!("gateway-bench-{}", std::process::id()));
+    let address: SocketAddr = ([127, 0, 0, 1], free_port()?).into();
+    let url = format!("http://{address}");
+    let began = Instant::now();
+    let child = Command::new(&options.gateway)
+        .arg("serve")
+        .env_clear()
+        .env("HOST", "127.0.0.1")
+        .env("PORT", address.port().to_string())
+        .env("PUBLIC_URL", &url)
+        .env("DATA_DIR", &data)
+        .env("SESSION_SECRET", SECRET)
+        .env("GOOGLE_CLIENT_ID", "bench")
+        .env("GOOGLE_CLIENT_SECRET", "bench")
+        .env("GOOGLE_ISSUER", "http://127.0.0.1:9")
+        .env("GOOGLE_API_BASE_URL", "http://127.0.0.1:9")
+        .env("ALLOWED_DOMAIN", "example.com")
+        .env("LOG_LEVEL", "warn")
+        .stdout(Stdio::null())
+        .spawn()
+        .with_context(|| format!("cannot start `{}`; build it first", options.gateway.display()))?;
+    let server = Server { child, address };
+    let token = token(&url)?;
+    let first_list = first_list(address, &token, began)?;
+    let sessions = sessions(address, &token, options.sessions).await?;
+    let request = |index: usize| {
+        let session = sessions.get(index % sessions.len()).map_or("", String::as_str);
+        format!(
+            "GET /mcp HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n\
+             accept: text/event-stream\r\nmcp-session-id: {session}\r\n\r\n"
+        )
+    };
+    let warm_up = post(
+        address,
+        &token,
+        None,
+        &json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}),
+    );
+    let mut measured = watch_streams(options, &server, request, Some(&warm_up)).await?;
+    measured.first_list = Some(first_list);
+    drop(server);
+    let _ = std::fs::remove_dir_all(data);
+    Ok(measured)
+}
+
+async fn measure_axum(options: &Options) -> Result<Measured> {
+    let mut child = Command::new(std::env::current_exe()?)
+        .arg("--axum-server")
+        .stdout(Stdio::piped())
+        .spawn()?;
+    let mut line = String::new();
+    let stdout = child.stdout.take().context("no stdout")?;
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut line)?;
+    let server = Server {
+        child,
+        address: line.trim().parse()?,
+    };
+    let address = server.address;
+    let request = |_| format!("GET /sse HTTP/1.1\r\nhost: {address}\r\naccept: text/event-stream\r\n\r\n");
+    let warm_up = format!("GET / HTTP/1.1\r\nhost: {address}\r\n\r\n");
+    watch_streams(options, &server, request, Some(&warm_up)).await
+}
+
+/// The anchor: what axum gives without further thought.
+async fn axum_server() -> Result<()> {
+    use axum::response::sse::{Event, KeepAlive, Sse};
+    use axum::routing::get;
+    let sse = || async {
+        let silent = futures_util::stream::pending::<Result<Event, std::convert::Infallible>>();
+        Sse::new(silent).keep_alive(KeepAlive::new().interval(INTERVAL).text("keep-alive"))
+    };
+    let router = axum::Router::new()
+        .route("/", get(|| async { "ok" }))
+        .route("/sse", get(sse));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    std::io::stdout().write_all(format!("{}\n", listener.local_addr()?).as_bytes())?;
+    Ok(axum::serve(listener, router).await?)
+}
+
+/// Opens the streams, watches them, then closes a tenth and sees how long the server takes to notice.
+async fn watch_streams(
+    options: &Options,
+    server: &Server,
+    request: impl Fn(usize) -> String,
+    warm_up: Option<&str>,
+) -> Result<Measured> {
+    let resident_at_start_kib = server.resident_kib()?;
+    let counts: Vec<Arc<AtomicU64>> = (0..options.streams).map(|_| Arc::default()).collect();
+    let dropped = Arc::new(AtomicUsize::new(0));
+    let (stop, stopped) = watch::channel(0_usize);
+    let mut tasks = Vec::with_capacity(options.streams);
+    for (index, count) in counts.iter().enumerate() {
+        let mut socket = TcpStream::connect(server.address).await?;
+        if let Some(warm_up) = warm_up {
+            exchange(&mut socket, warm_up.as_bytes()).await?;
+        }
+        socket.write_all(request(index).as_bytes()).await?;
+        let (count, dropped, stopped) = (Arc::clone(count), Arc::clone(&dropped), stopped.clone());
+        tasks.push(tokio::spawn(read_comments(
+            socket,
+            count,
+            dropped,
+            (index, stopped),
+        )));
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    // Comments during the set-up differ by stream; from here on every stream has the same time.
+    let before: Vec<u64> = counts.iter().map(|count| count.load(Ordering::Relaxed)).collect();
+    ensure!(
+        before.iter().all(|count| *count > 0),
+        "a stream did not start with a comment"
+    );
+    tokio::time::sleep(Duration::from_secs(options.seconds)).await;
+    let resident = server.resident_kib()?;
+    let gained = counts
+        .iter()
+        .zip(&before)
+        .map(|(count, before)| count.load(Ordering::Relaxed) - before);
+    let fewest_comments = gained.min().unwrap_or_default();
+    let closed = options.streams / 10;
+    let open = descriptors(server);
+    stop.send(closed)?;
+    let close_noticed = noticed(server, open, closed).await;
+    let dropped = dropped.load(Ordering::Relaxed);
+    stop.send(usize::MAX)?;
+    for task in tasks {
+        task.await?;
+    }
+    let gained_kib = resident.saturating_sub(resident_at_start_kib);
+    #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
+    let per_stream_kib = gained_kib as f64 / options.streams as f64;
+    Ok(Measured {
+        first_list: None,
+        resident_at_start_kib,
+        per_stream_kib,
+        fewest_comments,
+        dropped,
+        close_noticed,
+    })
+}
+
+/// Counts the comments of one stream until it is told to close (streams below a number close).
+async fn read_comments(
+    mut socket: TcpStream,
+    count: Arc<AtomicU64>,
+    dropped: Arc<AtomicUsize>,
+    (index, mut stopped): (usize, watch::Receiver<usize>),
+) {
+    let mut buffer = [0; 1024];
+    loop {
+        tokio::select! {
+            read = socket.read(&mut buffer) => match read {
+                Ok(0) | Err(_) => {
+                    dropped.fetch_add(1, Ordering::Relaxed);
+                    return;
+                }
+                Ok(n) => {
+                    // A comment is short and written at once, so it does not straddle two reads.
+                    let text = String::from_utf8_lossy(buffer.get(..n).unwrap_or_default());
+                    let comments = text.matches(": keep-alive").count();
+                    count.fetch_add(u64::try_from(comments).unwrap_or(0), Ordering::Relaxed);
+                }
+            },
+            changed = stopped.changed() => if changed.is_err() || index < *stopped.borrow() { return },
+        }
+    }
+}
+
+/// How long until the server has closed `closed` of its `open` descriptors.
+async fn noticed(server: &Server, open: usize, closed: usize) -> Option<Duration> {
+    let began = Instant::now();
+    while began.elapsed() < INTERVAL * 2 {
+        if descriptors(server) + closed <= open {
+            return Some(began.elapsed());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    None
+}
+
+fn descriptors(server: &Server) -> usize {
+    std::fs::read_dir(format!("/proc/{}/fd", server.child.id())).map_or(0, Iterator::count)
+}
+
+/// Sends a request and reads its complete, length-delimited answer; returns head and body.
+async fn exchange(socket: &mut TcpStream, request: &[u8]) -> Result<(String, String)> {
+    socket.write_all(request).await?;
+    let mut answer = Vec::new();
+    let mut buffer = vec![0; 16 << 10];
+    loop {
+        let n = socket.read(&mut buffer).await?;
+        ensure!(n > 0, "the server closed the connection");
+        answer.extend_from_slice(buffer.get(..n).unwrap_or_default());
+        let text = String::from_utf8_lossy(&answer).into_owned();
+        let Some((head, body)) = text.split_once("\r\n\r\n") else {
+            continue;
+        };
+        let length = header(head, "content-length")
+            .and_then(|value| value.parse().ok())
+            .unwrap_or(0);
+        if body.len() >= length {
+            return Ok((head.to_owned(), body.to_owned()));
+        }
+    }
+}
+
+fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+    head.lines()
+        .filter_map(|line| line.split_once(": "))
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, value)| value)
+}
+
+/// Polls until the gateway answers `tools/list`: the time since its start.
+fn first_list(address: SocketAddr, token: &str, began: Instant) -> Result<Duration> {
+    let request = post(
+        address,
+        token,
+        None,
+        &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}),
+    );
+    let request = request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
+    while began.elapsed() < Duration::from_secs(10) {
+        if let Ok(mut socket) = BlockingTcpStream::connect(address) {
+            socket.write_all(request.as_bytes())?;
+            let mut answer = String::new();
+            socket.read_to_string(&mut answer)?;
+            let elapsed = began.elapsed();
+            ensure!(
+                answer.starts_with("HTTP/1.1 200"),
+                "tools/list was answered: {answer}"
+            );
+            return Ok(elapsed);
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    bail!("the gateway did not listen within 10 s")
+}
+
+async fn sessions(address: SocketAddr, token: &str, count: usize) -> Result<Vec<String>> {
+    let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
+        "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}});
+    let mut socket = TcpStream::connect(address).await?;
+    let mut sessions = Vec::new();
+    for _ in 0..count {
+        let (head, body) = exchange(&mut socket, post(address, token, None, &initialize).as_bytes()).await?;
+        let id = header(&head, "mcp-session-id").with_context(|| format!("no session: {head} {body}"))?;
+        sessions.push(id.to_owned());
+    }
+    Ok(sessions)
+}
+
+fn post(address: SocketAddr, token: &str, session: Option<&str>, body: &Value) -> String {
+    let body = body.to_string();
+    let session = session.map_or_else(String::new, |id| format!("mcp-session-id: {id}\r\n"));
+    format!(
+        "POST /mcp HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\n{session}\
+         content-type: application/json\r\naccept: application/json, text/event-stream\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
+
+/// An access token as the gateway would sign it: the bench holds its secret.
+fn token(url: &str) -> Result<String> {
+    let keys = SigningKeys::derive(&Keyring::new(SECRET.to_owned().into(), Vec::new()))?;
+    let now = std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_secs();
+    let now = i64::try_from(now)?;
+    Ok(keys.sign(&Claims {
+        iss: url.to_owned(),
+        sub: "1001".to_owned(),
+        aud: format!("{url}/mcp"),
+        client_id: "bench".to_owned(),
+        scope: "mcp".to_owned(),
+        email: "bench@example.com".to_owned(),
+        jti: "bench".to_owned(),
+        sid: "bench".to_owned(),
+        iat: now,
+        exp: now + 3_600,
+    })?)
+}
+
+fn free_port() -> Result<u16> {
+    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+}
+
+fn report(options: &Options, gateway: &Measured, axum: &Measured) -> Result<()> {
+    let wanted = options.seconds / INTERVAL.as_secs();
+    let millis =
+        |time: Option<Duration>| time.map(|time| u64::try_from(time.as_millis()).unwrap_or(u64::MAX));
+    let row = |name: &str, measured: &Measured| {
+        json!({
+            "server": name,
+            "kibPerStream": (measured.per_stream_kib * 100.0).round() / 100.0,
+            "residentAtStartKib": measured.resident_at_start_kib,
+            "firstToolsListMs": millis(measured.first_list),
+            "fewestCommentsPerStream": measured.fewest_comments,
+            "dropped": measured.dropped,
+            "closeNoticedMs": millis(measured.close_noticed),
+        })
+    };
+    let all = json!({"streams": options.streams, "sessions": options.sessions, "seconds": options.seconds,
+                     "ratio": (gateway.per_stream_kib / axum.per_stream_kib * 1000.0).round() / 1000.0,
+                     "rows": [row("gateway", gateway), row("axum", axum)]});
+    let text = if options.json {
+        format!("{all}\n")
+    } else {
+        serde_json::to_string_pretty(&all)? + "\n"
+    };
+    std::io::stdout().write_all(text.as_bytes())?;
+    ensure!(gateway.dropped == 0, "{} streams were dropped", gateway.dropped);
+    ensure!(
+        gateway.fewest_comments >= wanted,
+        "a stream got {} comments, not {wanted}",
+        gateway.fewest_comments
+    );
+    ensure!(
+        gateway.per_stream_kib <= 4.0,
+        "{:.2} KiB per stream is more than 4",
+        gateway.per_stream_kib
+    );
+    ensure!(
+        gateway.close_noticed.is_some_and(|t| t <= Duration::from_secs(2)),
+        "a client's close was not noticed in time"
+    );
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! The modern era (2026-07-28): stateless requests, `server/discover`, `subscriptions/listen`.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+use serde_json::json;
+use serde_json::value::RawValue;
+use tokio_util::sync::CancellationToken;
+
+use crate::id;
+use crate::mcp::catalog::{complete, empty_list};
+use crate::mcp::dispatch::{Mcp, Phrasing, Reply, ToolRequest};
+use crate::mcp::envelope::{Message, RequestId};
+use crate::mcp::era::ModernMeta;
+use crate::mcp::error::{RpcError, result_response, to_json};
+use crate::mcp::legacy::{no_cursor, passes_warnings};
+use crate::mcp::sse;
+use crate::mcp::wheel::{IdleStream, StreamKind};
+use crate::model::principal::Principal;
+use crate::session::directory::SessionKey;
+
+/// Key in `_meta` that ties notifications and the result to their listen request.
+const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";
+
+impl Mcp {
+    /// Answers a message of the modern era.
+    pub fn modern(&self, principal: &Arc<Principal>, meta: &ModernMeta, message: Message<'_>) -> Reply {
+        let Message::Request { id, method, params } = message else {
+            return Reply::Accepted;
+        };
+        let outcome = match method.as_ref() {
+            "server/discover" => Ok(Reply::result(&id, &self.catalog.discover)),
+            "tools/list" => no_cursor(params).map(|()| Reply::result(&id, &self.catalog.tools_modern)),
+            "tools/call" => self.modern_call(principal, meta, (&id, params)),
+            "resources/list" => Ok(Reply::result(&id, &to_json(&empty_list("resources")))),
+            "resources/templates/list" => Ok(Reply::result(&id, &to_json(&empty_list("resourceTemplates")))),
+            "prompts/list" => Ok(Reply::result(&id, &to_json(&empty_list("prompts")))),
+            "prompts/get" => Err(RpcError::invalid_params(
+                "there is no such prompt; ask `prompts/list`",
+            )),
+            "resources/read" => Err(RpcError::invalid_params(
+                "there is no such resource; ask `resources/list`",
+            )),
+            "completion/complete" => {
+                let nothing = complete(json!({"completion": {"values": [], "total": 0, "hasMore": false}}));
+                Ok(Reply::result(&id, &to_json(&nothing)))
+            }
+            "subscriptions/listen" => listen(&id, params),
+            other => return Reply::error(404, Some(&id), &RpcError::method_not_found(other)),
+        };
+        outcome.unwrap_or_else(|error| Reply::error(200, Some(&id), &error))
+    }
+
+    fn modern_call(
+        &self,
+        principal: &Arc<Principal>,
+        meta: &ModernMeta,
+        (id, params): (&RequestId, Option<&RawValue>),
+    ) -> Result<Reply, RpcError> {
+        let cancel = CancellationToken::new();
+        let request = ToolRequest {
+            id: id.clone(),
+            params,
+            principal: Arc::clone(principal),
+            phrasing: Phrasing::Modern,
+            wants_warnings: meta.log_level.as_deref().is_some_and(passes_warnings),
+        };
+        let call = self.call_tool(request, cancel.clone(), None)?;
+        // Closing the response is this era's way to cancel.
+        Ok(Reply::Call(call.cancel_on_drop(cancel)))
+    }
+}
+
+/// Opens a subscription: the acknowledgement names the subset that will be served.
+fn listen(id: &RequestId, params: Option<&RawValue>) -> Result<Reply, RpcError> {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Filter {
+        tools_list_changed: Option<bool>,
+    }
+    #[derive(Deserialize)]
+    struct Params {
+        notifications: Filter,
+    }
+    let params: Params = params
+        .and_then(|params| serde_json::from_str(params.get()).ok())
+        .ok_or_else(|| RpcError::invalid_params("`params.notifications` must be an object of booleans"))?;
+    let honoured = match params.notifications.tools_list_changed {
+        Some(true) => json!({"toolsListChanged": true}),
+        _ => json!({}),
+    };
+    let tag = format!(r#"{{"{SUBSCRIPTION_ID}":{}}}"#, id.as_json());
+    let acknowledged = format!(
+        r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{tag},"notifications":{honoured}}}}}"#
+    );
+    let result = result_response(id, &format!(r#"{{"resultType":"complete","_meta":{tag}}}"#));
+    Ok(Reply::Idle(IdleStream {
+        kind: StreamKind::Listen {
+            result: result.into(),
+        },
+        // A listen belongs to no session; a key of its own keeps it apart from all others.
+        session: SessionKey(id::random()),
+        first: sse::message(acknowledged.as_bytes()),
+    }))
+}

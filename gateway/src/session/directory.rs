@@ -1,0 +1,255 @@
+//! Looks sessions up: the seal decides, the store adds what does not fit into the seal.
+//!
+//! The owner of a validly sealed id is always served, even when the row is gone. The only reasons for a
+//! 404 are an id that is not ours, an id of somebody else, and an explicit DELETE.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use crate::clock::Clock;
+use crate::id::{self, UserId};
+use crate::model::session::SessionRow;
+use crate::session::seal::{LEGACY_VERSIONS, Sealed, Sealer, Transport, owner_tag};
+use crate::store::{Store, StoreError};
+
+/// How long a task trusts what it knows of a session before it asks the store again: a DELETE that went
+/// to another task is seen after this time.
+const CACHE_TTL: Duration = Duration::from_mins(1);
+/// Sessions remembered per task. Forgetting one costs a single read.
+const CACHE_CAPACITY: u64 = 50_000;
+/// How long the mark of an ended session is kept. No client holds on to an id for longer.
+const TOMBSTONE_TTL: Duration = Duration::from_hours(30 * 24);
+
+/// A session of the caller, ready for use.
+#[derive(Clone, Debug)]
+pub struct Session {
+    /// What the id says.
+    pub sealed: Sealed,
+    /// The key of the row, of streams and of in-flight calls: the hash of the id.
+    pub key: SessionKey,
+    /// Level of `logging/setLevel`, if the client set one.
+    pub log_level: Option<Arc<str>>,
+}
+
+/// Names a session inside the process without holding its id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey(pub [u8; 16]);
+
+impl SessionKey {
+    /// The key of a session id.
+    pub fn of(session_id: &str) -> Self {
+        let digest = id::sha256(session_id.as_bytes());
+        let mut key = [0; 16];
+        key.copy_from_slice(digest.split_at(16).0);
+        Self(key)
+    }
+
+    /// As text, for the store and for logs.
+    pub fn text(self) -> String {
+        id::base64url(&self.0)
+    }
+}
+
+/// Why a session id is answered 404.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SessionError {
+    /// The id was not made here, or is damaged.
+    #[error("the session id is not one of this gateway's; initialize without `Mcp-Session-Id`")]
+    NotOurs,
+    /// The id belongs to another user. Outside it looks like [`SessionError::NotOurs`].
+    #[error("the session id is not one of this gateway's; initialize without `Mcp-Session-Id`")]
+    Foreign,
+    /// The client ended the session with DELETE.
+    #[error("the session was ended by DELETE; initialize a new one")]
+    Ended,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Known {
+    ended: bool,
+    log_level: Option<Arc<str>>,
+}
+
+/// Opens, starts and ends sessions. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Sessions {
+    sealer: Arc<Sealer>,
+    store: Store,
+    known: Cache<SessionKey, Known>,
+    clock: Clock,
+    idle_ttl: Duration,
+}
+
+impl Sessions {
+    /// Sessions whose rows live for `idle_ttl` after their last use.
+    pub fn new(sealer: Sealer, store: Store, clock: Clock, idle_ttl: Duration) -> Self {
+        let known = Cache::builder()
+            .max_capacity(CACHE_CAPACITY)
+            .time_to_live(CACHE_TTL)
+            .build();
+        Self {
+            sealer: Arc::new(sealer),
+            store,
+            known,
+            clock,
+            idle_ttl,
+        }
+    }
+
+    /// A new session of `user`. No I/O: the id is all that the client needs to be served.
+    pub fn start(
+        &self,
+        user: &UserId,
+        version: &str,
+        transport: Transport,
+        capabilities: u8,
+    ) -> (String, Session) {
+        let position = LEGACY_VERSIONS
+            .iter()
+            .position(|known| *known == version)
+            .unwrap_or(0);
+        let sealed = Sealed {
+            owner: owner_tag(user),
+            version: u8::try_from(position).unwrap_or(0),
+            transport,
+            capabilities,
+            issued_at: u32::try_from(self.clock.unix_seconds()).unwrap_or(0),
+            random: id::random(),
+        };
+        let session_id = self.sealer.seal(sealed);
+        let key = SessionKey::of(&session_id);
+        self.known.insert(key, Known::default());
+        (
+            session_id,
+            Session {
+                sealed,
+                key,
+                log_level: None,
+            },
+        )
+    }
+
+    /// The caller's session. Asks the store at most once a minute per session, and serves the session
+    /// when the store does not answer.
+    pub async fn open(&self, session_id: &str, user: &UserId) -> Result<Session, SessionError> {
+        let sealed = self.sealer.open(session_id).ok_or(SessionError::NotOurs)?;
+        if sealed.owner != owner_tag(user) {
+            return Err(SessionError::Foreign);
+        }
+        let key = SessionKey::of(session_id);
+        let known = match self.known.get(&key) {
+            Some(known) => known,
+            None => self.look_up(key).await,
+        };
+        if known.ended {
+            return Err(SessionError::Ended);
+        }
+        Ok(Session {
+            sealed,
+            key,
+            log_level: known.log_level,
+        })
+    }
+
+    /// Stores what `initialize` said about the client. Best effort: the session works without.
+    pub async fn remember(&self, session: &Session, user: &UserId, name: &str, version: &str) {
+        let row = SessionRow {
+            user: user.clone(),
+            client_name: name.chars().take(100).collect(),
+            client_version: version.chars().take(50).collect(),
+            log_level: None,
+            ended: false,
+            expires_at: self.row_expiry(),
+        };
+        if let Err(error) = self.store.put_session(&session.key.text(), &row).await {
+            tracing::warn!(%error, "session row was not stored; the session works without it");
+        }
+    }
+
+    /// Sets the level of `notifications/message`.
+    pub async fn set_log_level(
+        &self,
+        session: &Session,
+        user: &UserId,
+        level: &str,
+    ) -> Result<(), StoreError> {
+        let key = session.key.text();
+        let mut row = self.store.session(&key).await?.unwrap_or_else(|| SessionRow {
+            user: user.clone(),
+            client_name: String::new(),
+            client_version: String::new(),
+            log_level: None,
+            ended: false,
+            expires_at: 0,
+        });
+        row.log_level = Some(level.to_owned());
+        row.expires_at = self.row_expiry();
+        self.store.put_session(&key, &row).await?;
+        self.known.insert(
+            session.key,
+            Known {
+                ended: false,
+                log_level: Some(level.into()),
+            },
+        );
+        Ok(())
+    }
+
+    /// Ends a session for good, on this task at once.
+    pub async fn end(&self, session: &Session, user: &UserId) -> Result<(), StoreError> {
+        let until = self.clock.unix_seconds() + seconds(TOMBSTONE_TTL);
+        self.store.end_session(&session.key.text(), user, until).await?;
+        self.known.insert(
+            session.key,
+            Known {
+                ended: true,
+                log_level: None,
+            },
+        );
+        Ok(())
+    }
+
+    async fn look_up(&self, key: SessionKey) -> Known {
+        let row = match self.store.session(&key.text()).await {
+            Ok(row) => row,
+            Err(error) => {
+                // Refusing every session because the store blinks would be the greater harm.
+                // Remembered like an answer, so that a slow store is not asked by every request.
+                tracing::warn!(%error, "session row was not read; serving the session by its seal");
+                self.known.insert(key, Known::default());
+                return Known::default();
+            }
+        };
+        let known = row.as_ref().map_or_else(Known::default, |row| Known {
+            ended: row.ended,
+            log_level: row.log_level.as_deref().map(Arc::from),
+        });
+        self.known.insert(key, known.clone());
+        if let Some(row) = row.filter(|row| !row.ended) {
+            self.keep_alive(key, row).await;
+        }
+        known
+    }
+
+    /// Moves the expiry of a used session's row on, once half of its time is over.
+    async fn keep_alive(&self, key: SessionKey, mut row: SessionRow) {
+        let left = row.expires_at - self.clock.unix_seconds();
+        if left > seconds(self.idle_ttl) / 2 {
+            return;
+        }
+        row.expires_at = self.row_expiry();
+        if let Err(error) = self.store.put_session(&key.text(), &row).await {
+            tracing::debug!(%error, "session row was not extended");
+        }
+    }
+
+    fn row_expiry(&self) -> i64 {
+        self.clock.unix_seconds() + seconds(self.idle_ttl)
+    }
+}
+
+fn seconds(duration: Duration) -> i64 {
+    i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}

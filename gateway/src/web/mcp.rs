@@ -1,0 +1,442 @@
+//! The MCP endpoints over HTTP: `/mcp` and `/mcp/sse` (Streamable HTTP in both eras, and the deprecated
+//! HTTP+SSE transport on GET without a session), `/mcp/messages` (its POST side).
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, Bytes};
+use axum::extract::{MatchedPath, Query, Request, State};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{any, post};
+use futures_util::stream;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use crate::access::bearer::BearerError;
+use crate::access::challenge;
+use crate::mcp::dispatch::{Reply, RunningCall, Step};
+use crate::mcp::envelope::{self, Message, RequestId};
+use crate::mcp::era::{self, Era, EraHeaders, MODERN_VERSION};
+use crate::mcp::error::{Code, RpcError};
+use crate::mcp::sse;
+use crate::mcp::wheel::{IdleStream, StreamKind};
+use crate::model::principal::Principal;
+use crate::session::directory::{Session, SessionError};
+use crate::session::seal::{LEGACY_VERSIONS, Transport};
+use crate::web::App;
+use crate::web::accept::Takeover;
+
+/// Largest message. Far above every honest one, far below what hurts.
+const MAX_BODY: usize = 4 << 20;
+/// How long a body may take to arrive.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Path of the POST side of the HTTP+SSE transport.
+const MESSAGES: &str = "/mcp/messages";
+const SESSION_ID: &str = "mcp-session-id";
+
+/// A response that ends a request early. Boxed, because it is large and rare.
+struct Refused(Box<Response>);
+
+impl From<Response> for Refused {
+    fn from(response: Response) -> Self {
+        Self(Box::new(response))
+    }
+}
+
+impl Refused {
+    fn with_header(mut self, name: header::HeaderName, value: &'static str) -> Self {
+        self.0.headers_mut().insert(name, HeaderValue::from_static(value));
+        self
+    }
+}
+
+impl IntoResponse for Refused {
+    fn into_response(self) -> Response {
+        *self.0
+    }
+}
+
+/// The MCP routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+        .route("/mcp", any(endpoint))
+        .route("/mcp/sse", any(endpoint))
+        .route(MESSAGES, post(messages))
+}
+
+async fn endpoint(State(app): State<App>, path: MatchedPath, request: Request) -> Result<Response, Refused> {
+    let audience = format!("{}{}", app.config.server.origin(), path.as_str());
+    let principal = authenticate(&app, &[&audience], request.headers())?;
+    match *request.method() {
+        Method::POST => post_message(&app, &principal, request).await,
+        Method::GET => open_stream(&app, &principal, request).await,
+        Method::DELETE => end_session(&app, &principal, request.headers()).await,
+        _ => Err(method_not_allowed()),
+    }
+}
+
+/// POST: one message in; JSON, an event stream or 202 out.
+async fn post_message(app: &App, principal: &Arc<Principal>, request: Request) -> Result<Response, Refused> {
+    let headers = request.headers().clone();
+    let takeover = request.extensions().get::<Takeover>().cloned();
+    accepts(&headers, &["application/json", "text/event-stream"])?;
+    let body = read_body(request).await?;
+    let message = envelope::parse(&body).map_err(|(id, error)| rpc_error(400, id.as_ref(), &error))?;
+    let id = request_id(&message);
+    let era = era::classify(&message, &era_headers(&headers))
+        .map_err(|error| rpc_error(400, id.as_ref(), &error))?;
+    let reply = match era {
+        Era::Modern(meta) => app.mcp.modern(principal, &meta, message),
+        Era::Legacy { .. } => {
+            // `initialize` starts anew, whatever session the client still remembers.
+            let starts = matches!(&message, Message::Request { method, .. } if method == "initialize");
+            let session = if starts {
+                None
+            } else {
+                session(app, principal, &headers, id.as_ref()).await?
+            };
+            app.mcp.legacy(principal, session.as_ref(), message).await
+        }
+    };
+    respond(app, reply, takeover).await
+}
+
+/// GET: the standalone stream of a session, or a new session of the HTTP+SSE transport.
+async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) -> Result<Response, Refused> {
+    let headers = request.headers();
+    if text(headers, "mcp-protocol-version").is_some_and(|version| version == MODERN_VERSION) {
+        return Err(method_not_allowed());
+    }
+    accepts(headers, &["text/event-stream"])?;
+    let session = session(app, principal, headers, None).await?;
+    if app.lifecycle.is_draining() {
+        return Err(unavailable("the gateway is stopping; connect again"));
+    }
+    let stream = match (session, headers.get("last-event-id")) {
+        // Events of calls carry no ids, so an id is of a stream that is over: 405 ends the client's tries.
+        (Some(_), Some(_)) => return Err(method_not_allowed()),
+        (Some(session), None) => IdleStream {
+            kind: StreamKind::Standalone,
+            session: session.key,
+            first: Bytes::new(),
+        },
+        (None, _) => {
+            let (id, session) =
+                app.sessions()
+                    .start(&principal.user, LEGACY_VERSIONS[0], Transport::HttpSse, 0);
+            let first = sse::endpoint(&format!("{MESSAGES}?sessionId={id}"));
+            IdleStream {
+                kind: StreamKind::HttpSse,
+                session: session.key,
+                first,
+            }
+        }
+    };
+    idle(stream, request.extensions().get::<Takeover>().cloned()).await
+}
+
+/// DELETE: the client ends its session.
+async fn end_session(
+    app: &App,
+    principal: &Arc<Principal>,
+    headers: &HeaderMap,
+) -> Result<Response, Refused> {
+    if text(headers, "mcp-protocol-version").is_some_and(|version| version == MODERN_VERSION) {
+        return Err(method_not_allowed());
+    }
+    let Some(session) = session(app, principal, headers, None).await? else {
+        let error = RpcError::new(Code::InvalidRequest, "DELETE needs the header `Mcp-Session-Id`");
+        return Err(rpc_error(400, None, &error));
+    };
+    match app.sessions().end(&session, &principal.user).await {
+        Ok(()) => {
+            app.mcp.wheel.close_session(session.key);
+            Ok(StatusCode::NO_CONTENT.into_response())
+        }
+        Err(error) => {
+            tracing::warn!(%error, "a session could not be ended");
+            Err(unavailable("the session could not be ended now; try again"))
+        }
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct MessagesQuery {
+    session_id: Option<String>,
+}
+
+/// POST side of the HTTP+SSE transport: 202 at once, the answer goes out on the stream.
+async fn messages(
+    State(app): State<App>,
+    Query(query): Query<MessagesQuery>,
+    request: Request,
+) -> Result<StatusCode, Refused> {
+    let origin = app.config.server.origin();
+    let [mcp, mcp_sse] = [format!("{origin}/mcp"), format!("{origin}/mcp/sse")];
+    let principal = authenticate(&app, &[&mcp, &mcp_sse], request.headers())?;
+    let id = query.session_id.unwrap_or_default();
+    let session = app.sessions().open(&id, &principal.user).await;
+    let session = session.map_err(|error| session_error(None, error))?;
+    let body = read_body(request).await?;
+    let message = envelope::parse(&body).map_err(|(id, error)| rpc_error(400, id.as_ref(), &error))?;
+    let reply = app.mcp.legacy(&principal, Some(&session), message).await;
+    let delivered = match reply {
+        Reply::Message { body, .. } => app.mcp.wheel.send(session.key, &sse::message(&body)),
+        Reply::Call(call) => {
+            app.mcp.deliver(session.key, call);
+            true
+        }
+        Reply::Accepted | Reply::Idle(_) => true,
+    };
+    if delivered {
+        return Ok(StatusCode::ACCEPTED);
+    }
+    Err(unavailable(
+        "the event stream of this session is not connected here; open it again",
+    ))
+}
+
+async fn respond(app: &App, reply: Reply, takeover: Option<Takeover>) -> Result<Response, Refused> {
+    match reply {
+        Reply::Accepted => Ok(StatusCode::ACCEPTED.into_response()),
+        Reply::Message {
+            status,
+            body,
+            session_id,
+        } => {
+            let mut response = json_response(status, body);
+            if let Some(id) = session_id.and_then(|id| HeaderValue::from_str(&id).ok()) {
+                response.headers_mut().insert(SESSION_ID, id);
+            }
+            Ok(response)
+        }
+        Reply::Call(call) => Ok(answer_call(app, call).await),
+        Reply::Idle(_) if app.lifecycle.is_draining() => {
+            Err(unavailable("the gateway is stopping; connect again"))
+        }
+        Reply::Idle(stream) => idle(stream, takeover).await,
+    }
+}
+
+/// A fast call is one JSON response; a slow or talkative one turns into an event stream.
+async fn answer_call(app: &App, mut call: RunningCall) -> Response {
+    let first = tokio::time::timeout(app.config.mcp.slow_after, call.next()).await;
+    let first_event = match first {
+        Ok(Step::Response(body)) => return json_response(200, body),
+        Ok(Step::Notification(message)) => Some(sse::message(&message)),
+        Err(_) => None,
+    };
+    let start: Vec<u8> = [sse::KEEP_ALIVE, first_event.as_deref().unwrap_or_default()].concat();
+    let interval = app.config.mcp.keepalive_interval;
+    let events = stream::unfold(
+        Some((call, Some(start), Instant::now())),
+        move |state| async move {
+            let (mut call, start, mut last) = state?;
+            if let Some(start) = start {
+                return Some((Ok::<_, Infallible>(Bytes::from(start)), Some((call, None, last))));
+            }
+            let next = tokio::time::timeout_at(last + interval, call.next()).await;
+            last = Instant::now();
+            Some(match next {
+                Ok(Step::Notification(message)) => (Ok(sse::message(&message)), Some((call, None, last))),
+                Ok(Step::Response(message)) => (Ok(sse::message(&message)), None),
+                Err(_) => (Ok(Bytes::from_static(sse::KEEP_ALIVE)), Some((call, None, last))),
+            })
+        },
+    );
+    let mut response = Response::new(Body::from_stream(events));
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("text/event-stream"),
+    );
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, no-transform"),
+    );
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// Leaves hyper: the wheel answers this request.
+async fn idle(stream: IdleStream, takeover: Option<Takeover>) -> Result<Response, Refused> {
+    let head = Bytes::from_static(
+        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache, no-transform\r\n\
+          x-accel-buffering: no\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n",
+    );
+    let Some(takeover) = takeover else {
+        return Err(unavailable(
+            "streams need a connection of the gateway's own listener",
+        ));
+    };
+    match takeover.become_idle(head, stream).await {}
+}
+
+fn authenticate(app: &App, audiences: &[&str], headers: &HeaderMap) -> Result<Arc<Principal>, Refused> {
+    let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
+    app.bearer.verify(authorization, audiences).map_err(|error| {
+        let presented = error != BearerError::Missing;
+        tracing::debug!(%error, "unauthorized");
+        let resource = audiences.first().copied().unwrap_or_default();
+        let body = serde_json::json!({"error": "invalid_token", "error_description": error.to_string()});
+        let mut response = json_response(401, body.to_string().into_bytes());
+        let challenge = challenge::www_authenticate(&app.config.server.origin(), resource, presented);
+        if let Ok(challenge) = HeaderValue::from_str(&challenge) {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
+        }
+        response.into()
+    })
+}
+
+/// The session that the header names, if it names one.
+async fn session(
+    app: &App,
+    principal: &Principal,
+    headers: &HeaderMap,
+    id: Option<&RequestId>,
+) -> Result<Option<Session>, Refused> {
+    let Some(value) = headers.get(SESSION_ID) else {
+        return Ok(None);
+    };
+    let session_id = value.to_str().unwrap_or_default();
+    app.sessions()
+        .open(session_id, &principal.user)
+        .await
+        .map(Some)
+        .map_err(|error| session_error(id, error))
+}
+
+fn session_error(id: Option<&RequestId>, error: SessionError) -> Refused {
+    tracing::info!(reason = ?error, "session refused");
+    rpc_error(404, id, &RpcError::new(Code::SessionNotFound, error.to_string()))
+}
+
+fn request_id(message: &Message<'_>) -> Option<RequestId> {
+    match message {
+        Message::Request { id, .. } => Some(id.clone()),
+        Message::Notification { .. } | Message::Response { .. } => None,
+    }
+}
+
+/// The body, bounded in size and time.
+async fn read_body(request: Request) -> Result<Bytes, Refused> {
+    let content_type = text(request.headers(), "content-type").unwrap_or_default();
+    let media_type = content_type.split(';').next().unwrap_or_default().trim();
+    if !media_type.eq_ignore_ascii_case("application/json") {
+        let error = RpcError::new(
+            Code::InvalidRequest,
+            "the header `Content-Type` must be `application/json`",
+        );
+        return Err(rpc_error(415, None, &error));
+    }
+    let read = tokio::time::timeout(
+        BODY_TIMEOUT,
+        Limited::new(request.into_body(), MAX_BODY).collect(),
+    )
+    .await;
+    match read {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            let error = RpcError::new(
+                Code::InvalidRequest,
+                format!("the body is larger than {MAX_BODY} bytes"),
+            );
+            Err(closing(rpc_error(413, None, &error)))
+        }
+        Ok(Err(_)) => Err(closing(rpc_error(
+            400,
+            None,
+            &RpcError::new(Code::ParseError, "the body broke off"),
+        ))),
+        Err(_) => {
+            let error = RpcError::new(Code::InvalidRequest, "the body took too long to arrive");
+            Err(closing(rpc_error(408, None, &error)))
+        }
+    }
+}
+
+/// Unread bytes are left on the connection, so it cannot serve another request.
+fn closing(response: Refused) -> Refused {
+    response.with_header(header::CONNECTION, "close")
+}
+
+/// Whether `Accept` admits all of `types`; a missing header admits nothing, as the transport asks for it.
+fn accepts(headers: &HeaderMap, types: &[&str]) -> Result<(), Refused> {
+    let ranges: Vec<String> = headers
+        .get_all(header::ACCEPT)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(|range| {
+            range
+                .split(';')
+                .next()
+                .unwrap_or_default()
+                .trim()
+                .to_ascii_lowercase()
+        })
+        .collect();
+    let admits = |wanted: &&str| {
+        let group = wanted.split('/').next().unwrap_or_default();
+        ranges
+            .iter()
+            .any(|range| range == wanted || range == "*/*" || *range == format!("{group}/*"))
+    };
+    if types.iter().all(admits) {
+        return Ok(());
+    }
+    let message = format!("the header `Accept` must list {}", types.join(" and "));
+    Err(rpc_error(
+        406,
+        None,
+        &RpcError::new(Code::InvalidRequest, message),
+    ))
+}
+
+fn era_headers(headers: &HeaderMap) -> EraHeaders {
+    let all = |name: &str| {
+        headers
+            .get_all(name)
+            .iter()
+            .map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned())
+            .collect()
+    };
+    EraHeaders {
+        protocol_version: all("mcp-protocol-version"),
+        method: all("mcp-method"),
+        name: all("mcp-name"),
+    }
+}
+
+fn text<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+fn json_response(status: u16, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    response
+        .headers_mut()
+        .insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn rpc_error(status: u16, id: Option<&RequestId>, error: &RpcError) -> Refused {
+    tracing::debug!(status, %error, "refused");
+    json_response(status, error.response(id)).into()
+}
+
+fn method_not_allowed() -> Refused {
+    let error = RpcError::new(Code::InvalidRequest, "this method is not served here");
+    rpc_error(405, None, &error).with_header(header::ALLOW, "GET, POST, DELETE")
+}
+
+fn unavailable(message: &str) -> Refused {
+    let error = RpcError::new(Code::Internal, message);
+    rpc_error(503, None, &error).with_header(header::RETRY_AFTER, "1")
+}
