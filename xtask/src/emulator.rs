@@ -54,8 +54,7 @@ pub(crate) fn start(
     command
         .arg(workspace.root().join(DIRECTORY).join("server.mjs"))
         .args(["--port", &http::free_port()?.to_string()])
-        .args(["--redirect-uri", redirect_uri])
-        .arg("--exit-with-parent");
+        .args(["--redirect-uri", redirect_uri]);
     let mut process = Process::start("google emulator", &mut command, log)?;
     let ready = process.wait_ready(READY_LIMIT, interrupt, || {
         let output = fs::read_to_string(log)?;
