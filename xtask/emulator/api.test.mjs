@@ -9,7 +9,7 @@ const ana = (await google.login('ana@example.com')).access_token;
 const eve = (await google.login('eve@example.org')).access_token;
 
 /** One successful request for every method, by its id. */
-async function examples(token) {
+async function examples(google, token) {
   const [message] = (await google.read('/gmail/v1/users/me/messages?q=has:attachment', token)).messages;
   const mail = await google.read(`/gmail/v1/users/me/messages/${message.id}`, token);
   const [event] = (await google.read('/calendar/v3/calendars/primary/events', token)).items;
@@ -33,13 +33,23 @@ async function examples(token) {
     'sheets.spreadsheets.values.get': `/v4/spreadsheets/${sheet}/values/Sheet1`,
   };
 }
-const paths = await examples(ana);
+const paths = await examples(google, ana);
 
 test('every method of the extract is served, and every field of its answer is in Google\'s documents', async () => {
   assert.deepEqual(Object.keys(paths).sort(), Object.keys(API.methods).sort());
   for (const [id, path] of Object.entries(paths)) {
     assert.equal(findMethod('GET', path.split('?')[0]).method.id, id);
     if (API.methods[id].response) conforms(await google.read(path, ana), API.methods[id].response);
+  }
+});
+
+test('the same start time gives the same world', async () => {
+  const twin = await emulator({ testUsers: 2 });
+  const token = (await twin.login('ana@example.com')).access_token;
+  assert.deepEqual(await examples(twin, token), paths);
+  for (const [id, path] of Object.entries(paths)) {
+    const [one, two] = await Promise.all([(await google.get(path, ana)).text(), (await twin.get(path, token)).text()]);
+    assert.equal(one, two, id);
   }
 });
 

@@ -51,6 +51,7 @@ async function readBox(ask) {
     const fields = ['from', 'to', 'cc', 'bcc', 'subject', 'message-id'].map((name) => [name, header(mail.headers, name) ?? '']);
     return {
       ...message,
+      historyId: message.internalDate, // emulate's are random, and too long for the uint64 that Google's are
       bytes,
       mail,
       fields: Object.fromEntries(fields),
@@ -121,6 +122,5 @@ function labels({ labels: all }) {
 
 function profile(email, messages) {
   const threads = new Set(messages.map(({ threadId }) => threadId));
-  const historyId = messages.map((m) => m.historyId).sort((a, b) => a.length - b.length || (a < b ? -1 : 1)).at(-1) ?? '1';
-  return { emailAddress: email, messagesTotal: messages.length, threadsTotal: threads.size, historyId };
+  return { emailAddress: email, messagesTotal: messages.length, threadsTotal: threads.size, historyId: messages[0].historyId };
 }

@@ -93,13 +93,13 @@ export class OAuth {
     const shown = html.replace(/<form class="user-form"[\s\S]*?<\/form>/g, (block) => {
       const email = /name="email" value="([^"]*)"/.exec(block)?.[1];
       if (!this.people.has(email)) return '';
-      last = block.replace('<button', `${extra}<button`);
+      last = block.replace('<button', () => `${extra}<button`);
       return this.people.has(asked.login_hint) && asked.login_hint !== email ? '' : last;
     });
     const cancel = last
       .replace(/name="email" value="[^"]*"/, 'name="email" value="deny"')
       .replace(/<button[\s\S]*<\/button>/, '<button type="submit" class="user-btn">Cancel</button>');
-    return shown.replace(/<\/form>(?![\s\S]*<\/form>)/, `</form>\n${cancel}`);
+    return shown.replace(/<\/form>(?![\s\S]*<\/form>)/, () => `</form>\n${cancel}`);
   }
 
   /** The person's decision: emulate makes the code, we remember what it is good for. */

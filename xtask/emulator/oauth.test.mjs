@@ -52,10 +52,11 @@ test('the answer to the redirect carries state, issuer and the granted scopes in
 });
 
 test('a person who cancels sends access_denied to the client', async () => {
-  const { form } = await google.chooser('deny');
+  const state = `a$&b"<'+/=`;
+  const { form } = await google.chooser('deny', { state });
   const { location } = await google.decide(form);
   assert.equal(location.searchParams.get('error'), 'access_denied');
-  assert.equal(location.searchParams.get('state'), 'state-1');
+  assert.equal(location.searchParams.get('state'), state);
   assert.equal(location.searchParams.get('code'), null);
 });
 

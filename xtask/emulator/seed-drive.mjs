@@ -54,10 +54,11 @@ function budget({ mark }) {
       rows: [
         ['Item', 'Amount', 'Paid', 'Date', 'Note'],
         ['Rent', money(1200), true, { value: 46023, formatted: '2026-01-01' }, mark('sheet-budget')],
-        ['Power', money(80.5), false],
+        ['Power', money(80.5), false, undefined, ''],
         [],
         ['Total', { value: 1280.5, formatted: '$1,280.50', formula: '=SUM(B2:B3)' }, undefined, undefined, undefined, 'checked'],
         ['Ratio', { value: '#DIV/0! (Function DIVIDE parameter 2 cannot be zero.)', formatted: '#DIV/0!', formula: '=B5/0' }],
+        [undefined, ''],
       ],
     },
     { id: 1_804_289_383, title: "Q1 'draft'", grid: { rows: 200, columns: 10 }, rows: [['Month', 'Sum'], ['January', 10], ['February', 20, mark('sheet-budget-q1')], ...Array.from({ length: 120 }, (_, i) => [`Row ${i + 4}`, i])] },

@@ -10,7 +10,7 @@ const quoted = (text, encoding) =>
 
 function longText(mark) {
   const line = (i) => `Line ${String(i).padStart(4, '0')} of a long report, written to be cut somewhere in the middle.`;
-  const body = Array.from({ length: 820 }, (_, i) => line(i + 1)).join('\n');
+  const body = Array.from({ length: 860 }, (_, i) => line(i + 1)).join('\n');
   return `${mark('mail-long-head')}\n${body}\nThe last words are ${mark('mail-long-tail')}.\n`;
 }
 

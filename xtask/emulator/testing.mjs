@@ -39,7 +39,7 @@ function requests(url) {
     const response = await fetch(`${url}/o/oauth2/v2/auth?${query}`, { redirect: 'manual' });
     const html = await response.text();
     const forms = [...html.matchAll(/<form[\s\S]*?<\/form>/g)].map(([form]) =>
-      Object.fromEntries([...form.matchAll(/name="([^"]*)" value="([^"]*)"/g)].map(([, name, value]) => [name, value.replace(/&#(\d+);/g, (_, c) => String.fromCharCode(c)).replaceAll('&amp;', '&')])));
+      Object.fromEntries([...form.matchAll(/name="([^"]*)" value="([^"]*)"/g)].map(([, name, value]) => [name, value.replace(/&#(\d+);/g, (_, c) => String.fromCharCode(c)).replaceAll('&lt;', '<').replaceAll('&quot;', '"').replaceAll('&amp;', '&')])));
     return { response, html, forms, form: forms.find((form) => form.email === email), verifier };
   }
 
