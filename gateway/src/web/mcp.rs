@@ -16,8 +16,7 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::access::bearer::BearerError;
-use crate::access::challenge;
+use crate::access::challenge::challenge;
 use crate::mcp::dispatch::{Reply, RunningCall, Step};
 use crate::mcp::envelope::{self, Message, RequestId};
 use crate::mcp::era::{self, Era, EraHeaders, MODERN_VERSION};
@@ -25,6 +24,7 @@ use crate::mcp::error::{Code, RpcError};
 use crate::mcp::sse;
 use crate::mcp::wheel::{IdleStream, StreamKind};
 use crate::model::principal::Principal;
+use crate::oauth::scope::SCOPE;
 use crate::session::directory::{Session, SessionError};
 use crate::session::seal::{LEGACY_VERSIONS, Transport};
 use crate::web::App;
@@ -280,12 +280,12 @@ async fn idle(stream: IdleStream, takeover: Option<Takeover>) -> Result<Response
 fn authenticate(app: &App, audiences: &[&str], headers: &HeaderMap) -> Result<Arc<Principal>, Refused> {
     let authorization = headers.get(header::AUTHORIZATION).map(HeaderValue::as_bytes);
     app.bearer.verify(authorization, audiences).map_err(|error| {
-        let presented = error != BearerError::Missing;
         tracing::debug!(%error, "unauthorized");
         let resource = audiences.first().copied().unwrap_or_default();
+        let path = resource.strip_prefix(app.oauth.issuer()).unwrap_or_default();
         let body = serde_json::json!({"error": "invalid_token", "error_description": error.to_string()});
         let mut response = json_response(401, body.to_string().into_bytes());
-        let challenge = challenge::www_authenticate(&app.config.server.origin(), resource, presented);
+        let challenge = challenge(&app.oauth.resource_metadata_url(path), SCOPE, error);
         if let Ok(challenge) = HeaderValue::from_str(&challenge) {
             response.headers_mut().insert(header::WWW_AUTHENTICATE, challenge);
         }

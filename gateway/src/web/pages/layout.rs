@@ -1,0 +1,77 @@
+//! The shell of every page: head, style sheet, brand, and the response headers that keep a page to itself.
+
+use std::sync::LazyLock;
+
+use axum::response::{Html, IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderName, HeaderValue, StatusCode, header};
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+
+use crate::id;
+
+/// The one style sheet, inside the page: a page needs no second request and works through any proxy.
+const STYLE: &str = include_str!("style.css");
+
+/// Nothing but the style sheet, known by its digest, may load; nobody may frame the page.
+///
+/// There is no `form-action`: Chromium applies it to the redirects after a POST as well, and those lead to
+/// the identity provider (and wherever it bounces the browser on the way) and to the client's own scheme or
+/// host. The forms are ours, their text is escaped and no script runs, so the directive would guard little.
+static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
+    let digest = STANDARD.encode(id::sha256(STYLE.as_bytes()));
+    let policy =
+        format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'");
+    HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
+});
+
+/// A whole page. `main` is its content; see `style.css` for the classes there are.
+pub fn page(title: &str, main: &Markup) -> Markup {
+    html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                meta name="robots" content="noindex";
+                title { (title) " · MCP gateway" }
+                style { (PreEscaped(STYLE)) }
+            }
+            body {
+                main { (main) }
+            }
+        }
+    }
+}
+
+/// The mark and the name on top of a card.
+pub fn brand() -> Markup {
+    html! {
+        p.brand {
+            svg viewBox="0 0 24 24" width="28" height="28" aria-hidden="true" {
+                rect.mark x="1" y="1" width="22" height="22" rx="6" {}
+                path.line d="M6.5 16V9.5a5.5 5.5 0 0 1 11 0V16M12 11v5M4.5 16.5h15" {}
+            }
+            span { "MCP gateway" }
+        }
+    }
+}
+
+/// A page as a response that is not cached, framed, sniffed, or told to other sites by `Referer`.
+///
+/// The referrer policy is `same-origin`, not `no-referrer`: under the latter browsers send `Origin: null`
+/// with the page's own forms, which an origin check has to refuse.
+pub fn respond(status: StatusCode, page: Markup) -> Response {
+    let headers: [(HeaderName, HeaderValue); 5] = [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY.clone()),
+        (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+        (
+            header::X_CONTENT_TYPE_OPTIONS,
+            HeaderValue::from_static("nosniff"),
+        ),
+        (header::REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+        (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    ];
+    (status, headers, Html(page.into_string())).into_response()
+}
