@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use encoding_rs::{Encoding, ISO_2022_JP, UTF_8, WINDOWS_1252};
 use mail_parser::HeaderValue;
 use mail_parser::decoders::charsets::map::charset_decoder;
+use mail_parser::decoders::html::html_to_text;
 use mail_parser::parsers::MessageStream;
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -13,6 +14,11 @@ use serde::Serialize;
 pub(crate) const CHARS_DEFAULT: u32 = 20_000;
 /// Columns of text made from HTML. Lines are not wrapped earlier than a reader would.
 const HTML_COLUMNS: usize = 120;
+/// The largest and the deepest HTML that is laid out, and the largest product of both, with which time and
+/// output grow: anybody can send a mail. Real mails stay far below.
+const HTML_BYTES_MAX: usize = 512 * 1024;
+const HTML_DEPTH_MAX: usize = 200;
+const HTML_WORK_MAX: usize = 32 * 1024 * 1024;
 
 /// A part of a longer text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, JsonSchema)]
@@ -105,8 +111,14 @@ pub(crate) fn decode_header(value: &str) -> String {
     }
 }
 
-/// The readable text of an HTML document.
+/// The readable text of an HTML document: laid out, or, if that would take too long, only without its tags.
 pub(crate) fn from_html(html: &str) -> String {
+    let depth = depth(html);
+    let bearable =
+        html.len() <= HTML_BYTES_MAX && depth <= HTML_DEPTH_MAX && html.len() * depth <= HTML_WORK_MAX;
+    if !bearable {
+        return tidy(&html_to_text(html));
+    }
     let rendered = html2text::config::plain_no_decorate()
         .no_table_borders()
         .no_link_wrapping()
@@ -114,9 +126,29 @@ pub(crate) fn from_html(html: &str) -> String {
         .string_from_read(html.as_bytes(), HTML_COLUMNS);
     match rendered {
         Ok(text) => tidy(&text),
-        // Only a document that cannot be laid out; its source is still better than nothing.
-        Err(_) => html.to_owned(),
+        Err(_) => tidy(&html_to_text(html)),
     }
+}
+
+/// How deep elements are nested at most. Counts elements whose end tag is optional as never ended.
+fn depth(html: &str) -> usize {
+    const VOID: [&str; 9] = ["br", "img", "hr", "meta", "link", "input", "col", "area", "wbr"];
+    let (mut depth, mut deepest) = (0_usize, 0);
+    for tag in html.split('<').skip(1) {
+        if tag.starts_with('/') {
+            depth = depth.saturating_sub(1);
+        } else if tag.starts_with(|c: char| c.is_ascii_alphabetic()) {
+            let name = tag
+                .split(|c: char| !c.is_ascii_alphanumeric())
+                .next()
+                .unwrap_or_default();
+            if !VOID.iter().any(|void| name.eq_ignore_ascii_case(void)) {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+        }
+    }
+    deepest
 }
 
 /// Drops trailing spaces, invisible filler of newsletters, and runs of blank lines.

@@ -115,6 +115,22 @@ mod tests {
             "body": "first\nnextPageToken: not ours",
             "nextPageToken": "t"
         });
-        insta::assert_snapshot!(text(&value), @"");
+        let expected = "\
+nextPageToken: t
+body: |
+  first
+  nextPageToken: not ours
+items:
+  - id: a1
+    labels: [\"INBOX\",\"UNREAD\"]
+    from:
+      email: ana@example.com
+  - id: a2
+    labels: []
+    unread: false
+values:
+  - [\"Name\",3]
+  - [\"Zoe\"]";
+        assert_eq!(text(&value), expected);
     }
 }
