@@ -44,12 +44,13 @@ pub(crate) struct Dev {
 impl Dev {
     /// Runs until somebody asks it to stop, or one of the two children ends.
     pub(crate) fn run(self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
-        match self.serve(workspace, interrupt) {
-            // Ctrl-C is the way to end it, at any moment.
-            Err(_) if interrupt.is_raised() => Ok(Outcome::Done),
-            Err(error) => Err(error),
-            Ok(()) => Ok(Outcome::Done),
+        let served = self.serve(workspace, interrupt);
+        // Ctrl-C is the way to end it, at any moment.
+        if interrupt.is_raised() {
+            ui::step(Mark::Ok, "stopped");
+            return Ok(Outcome::Done);
         }
+        served.map(|()| Outcome::Done)
     }
 
     fn serve(&self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<()> {
@@ -104,12 +105,10 @@ impl Dev {
             emulator.expect_running()?;
             std::thread::sleep(WATCH);
         }
-        ui::say("");
         ui::step(Mark::Run, "stopping");
         emulator.ask_to_stop();
         gateway.stop();
         emulator.stop();
-        ui::step(Mark::Ok, "stopped");
         Ok(())
     }
 

@@ -11,8 +11,8 @@ use serde::Deserialize;
 use crate::interrupt::Interrupt;
 use crate::npm;
 use crate::process::Process;
+use crate::ui;
 use crate::workspace::Workspace;
-use crate::{http, ui};
 
 /// Where the emulator lives, relative to the checkout.
 pub(crate) const DIRECTORY: &str = "xtask/emulator";
@@ -53,7 +53,7 @@ pub(crate) fn start(
     let mut command = Command::new("node");
     command
         .arg(workspace.root().join(DIRECTORY).join("server.mjs"))
-        .args(["--port", &http::free_port()?.to_string()])
+        .args(["--port", "0"])
         .args(["--redirect-uri", redirect_uri]);
     let mut process = Process::start("google emulator", &mut command, log)?;
     let ready = process.wait_ready(READY_LIMIT, interrupt, || {
