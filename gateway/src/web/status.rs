@@ -35,7 +35,13 @@ async fn health(State(app): State<App>) -> Json<Health> {
         average_age: streams.average,
     };
     let keepalive = app.config.mcp.keepalive_interval;
-    Json(Health::new(app.lifecycle.is_draining(), connections, keepalive, uptime(&app), app.clock.now()))
+    Json(Health::new(
+        app.lifecycle.is_draining(),
+        connections,
+        keepalive,
+        uptime(&app),
+        app.clock.now(),
+    ))
 }
 
 async fn ready(State(app): State<App>) -> Response {
@@ -46,7 +52,13 @@ async fn ready(State(app): State<App>) -> Response {
 async fn status(State(app): State<App>) -> Json<Status> {
     let tools = BTreeMap::from([("core", app.google.tools().len())]);
     let streams = app.mcp.wheel.stats().streams;
-    Json(Status::new(uptime(&app), app.config.timeouts(), tools, streams, app.connections.active()))
+    Json(Status::new(
+        uptime(&app),
+        app.config.timeouts(),
+        tools,
+        streams,
+        app.connections.active(),
+    ))
 }
 
 async fn front(State(app): State<App>) -> Response {
@@ -71,7 +83,10 @@ async fn front(State(app): State<App>) -> Response {
         headers.insert(header::CONTENT_SECURITY_POLICY, policy);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(
+        header::X_CONTENT_TYPE_OPTIONS,
+        HeaderValue::from_static("nosniff"),
+    );
     headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     response
 }
@@ -80,10 +95,18 @@ fn tool_entry(tool: &rmcp::model::Tool) -> ToolEntry {
     ToolEntry {
         name: tool.name.to_string(),
         title: tool.title.clone(),
-        read_only: tool.annotations.as_ref().and_then(|hints| hints.read_only_hint).unwrap_or(false),
+        read_only: tool
+            .annotations
+            .as_ref()
+            .and_then(|hints| hints.read_only_hint)
+            .unwrap_or(false),
     }
 }
 
 fn uptime(app: &AppState) -> Duration {
-    app.clock.now().duration_since(app.started).try_into().unwrap_or_default()
+    app.clock
+        .now()
+        .duration_since(app.started)
+        .try_into()
+        .unwrap_or_default()
 }

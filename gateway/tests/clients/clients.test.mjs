@@ -52,8 +52,7 @@ for (const [name, kind] of Object.entries(kinds)) {
   test(`${name}: logs in, lists 13 tools, calls each with the right user's data`, async () => {
     const ana = user('ana');
     const login = new Login(ana.email);
-    const client = kind.client();
-    await connect(client, kind.transport, login);
+    const { client } = await connect(kind.client, kind.transport, login);
     assert.equal(login.logins, 1);
     if (kind.version) assert.equal(client.getNegotiatedProtocolVersion?.(), kind.version);
     const first = await assertThirteen(client);
@@ -80,14 +79,13 @@ test('two people at once reconnect 50 times each and never see a byte of the oth
       return response;
     };
     for (let cycle = 0; cycle < 50; cycle += 1) {
-      const client = new Client(info);
       const makeTransport = (authProvider) =>
         new StreamableHTTPClientTransport(url('/mcp'), { authProvider, fetch: recording });
-      await connect(client, makeTransport, login);
+      const { client } = await connect(() => new Client(info), makeTransport, login);
       await assertThirteen(client);
       const result = await client.callTool({ name: 'gmail_list', arguments: { maxResults: 3 } });
       const text = JSON.stringify(result);
-      assert.ok(text.includes(me.canary), text);
+      assert.ok(text.includes(me.email) && !text.includes(other.email), text);
       await client.close();
     }
     assert.equal(login.logins, 1, 'one login is enough');

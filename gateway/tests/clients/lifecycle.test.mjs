@@ -64,9 +64,8 @@ test('a busy port is said in words', async () => {
 test('SIGTERM with 50 streams open closes the streams first and exits 0 within seconds', async () => {
   const stack = await startStack();
   const login = new Login(stack.google.users.find(({ email }) => email.startsWith('ana@')).email);
-  const client = new Client({ name: 'stop', version: '1' });
-  const transport = await connect(
-    client,
+  const { client, transport } = await connect(
+    () => new Client({ name: 'stop', version: '1' }),
     (authProvider) => new StreamableHTTPClientTransport(new URL(stack.gateway.mcp), { authProvider }),
     login,
   );

@@ -158,7 +158,7 @@ async fn twenty_calls_at_once_refresh_googles_token_once() {
     app.clock.advance(Duration::from_mins(58));
     let calls = (0..20).map(|_| app.tool(&tokens.access, "gmail_list", json!({"maxResults": 1})));
     for result in futures_util::future::join_all(calls).await {
-        assert_eq!(result["isError"], json!(null), "{result}");
+        assert_ne!(result["isError"], true, "{result}");
     }
     let refreshes = journal(&account.email)
         .await

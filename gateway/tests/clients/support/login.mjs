@@ -11,6 +11,7 @@ export class Login {
   #tokens;
   #verifier;
   #code;
+  #discovery;
 
   constructor(email) {
     this.email = email;
@@ -32,6 +33,8 @@ export class Login {
   saveClientInformation(client) { this.#client = client; }
   tokens() { return this.#tokens; }
   saveTokens(tokens) { this.#tokens = tokens; }
+  discoveryState() { return this.#discovery; }
+  saveDiscoveryState(state) { this.#discovery = state; }
   codeVerifier() { return this.#verifier; }
   saveCodeVerifier(verifier) { this.#verifier = verifier; }
 
@@ -50,19 +53,20 @@ export class Login {
   }
 }
 
-/** Connects `client`, logging in through the browser when the server asks for it. */
-export async function connect(client, makeTransport, login) {
+/** Connects a client, logging in through the browser when the server asks for it. */
+export async function connect(makeClient, makeTransport, login) {
+  const client = makeClient();
   const transport = makeTransport(login);
   try {
     await client.connect(transport);
-    return transport;
+    return { client, transport };
   } catch (error) {
     const code = login.takeCode();
     if (!code) throw error;
     // `iss` is checked by the newer SDK (RFC 9207) and ignored by the older one.
     await transport.finishAuth(code.get('code'), code.get('iss'));
   }
-  const again = makeTransport(login);
-  await client.connect(again);
-  return again;
+  const connected = { client: makeClient(), transport: makeTransport(login) };
+  await connected.client.connect(connected.transport);
+  return connected;
 }

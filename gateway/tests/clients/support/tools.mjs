@@ -41,7 +41,7 @@ export async function callAll(client, user) {
   const { messages } = await use('gmail_list');
   assert.ok(messages.length > 0);
   await use('gmail_get', { messageId: messages[0].id });
-  const found = await use('gmail_search', { query: `subject:${user.canary}`, maxResults: 5 });
+  const found = await use('gmail_search', { query: user.canary, maxResults: 5 });
   assert.ok(found.messages.length > 0, 'search finds the canary');
 
   const { events } = await use('calendar_list_events', { timeZone: 'Europe/Berlin' });
@@ -62,12 +62,14 @@ export async function callAll(client, user) {
   await use('docs_get_content', { documentId: byType(DOCUMENT) });
   const spreadsheetId = byType(SPREADSHEET);
   const { sheets } = await use('sheets_get_metadata', { spreadsheetId });
-  await use('sheets_get_values', { spreadsheetId, range: `${sheets[0].title}!A1:C10` });
+  for (const { title } of sheets) {
+    await use('sheets_get_values', { spreadsheetId, range: `'${title.replaceAll("'", "''")}'!A1:Z50` });
+  }
 
   assert.deepEqual([...new Set(seen.map(([name]) => name))].sort(), TOOLS, 'every tool was called');
-  for (const [name, text] of seen) {
-    const aboutTheUser = ['whoami', 'test_auth', 'sheets_get_metadata'].includes(name);
-    assert.ok(text.includes(aboutTheUser ? '' : user.canary), `${name} carries the user's own data: ${text}`);
+  for (const name of TOOLS.filter((tool) => tool !== 'sheets_get_metadata')) {
+    const text = seen.filter(([used]) => used === name).map(([, result]) => result).join();
+    assert.ok(text.includes(user.canary) || text.includes(user.email), `${name} carries own data: ${text}`);
   }
   return seen.map(([, text]) => text).join('\n');
 }

@@ -121,6 +121,12 @@ pub async fn journal(email: &str) -> Vec<Value> {
 /// Ends a fault.
 pub async fn end_fault(id: &str) {
     let url = format!("{}/_emulator/faults/{id}", emulator().url);
-    let response = reqwest::Client::builder().build().unwrap().delete(url).send().await.unwrap();
+    let response = reqwest::Client::builder()
+        .build()
+        .unwrap()
+        .delete(url)
+        .send()
+        .await
+        .unwrap();
     assert!(response.status().is_success(), "{}", response.status());
 }
