@@ -41,6 +41,8 @@ pub(crate) struct Knobs {
     pub(crate) claims: Value,
     /// The refresh token of a token response.
     pub(crate) refresh_token: Option<String>,
+    /// A code can be exchanged any number of times.
+    pub(crate) reusable_codes: bool,
     /// The `kid` of the one key.
     pub(crate) kid: String,
     /// An answer instead of the right one, by path.
@@ -62,6 +64,7 @@ impl FakeProvider {
             knobs: Arc::new(Mutex::new(Knobs {
                 claims: json!({}),
                 refresh_token: Some("1//google-refresh".to_owned()),
+                reusable_codes: false,
                 kid: "key-1".to_owned(),
                 faults: HashMap::new(),
                 journal: Vec::new(),
@@ -189,7 +192,14 @@ impl FakeProvider {
             "authorization_code" => {}
             _ => return (400, json!({"error": "invalid_grant"})),
         }
-        let request = self.knobs().codes.remove(get("code"));
+        let request = {
+            let mut knobs = self.knobs();
+            let request = knobs.codes.remove(get("code"));
+            if let (true, Some(request)) = (knobs.reusable_codes, &request) {
+                knobs.codes.insert(get("code").to_owned(), request.clone());
+            }
+            request
+        };
         let challenge = id::base64url(&id::sha256(get("code_verifier").as_bytes()));
         let right = |request: &HashMap<String, String>| {
             request["code_challenge"] == challenge && request["redirect_uri"] == get("redirect_uri")

@@ -34,6 +34,7 @@ const ORIGIN: &str = "https://mcp.example.com";
 const MCP: &str = "https://mcp.example.com/mcp";
 const REDIRECT: &str = "http://localhost:53124/callback";
 const VERIFIER: &str = "dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk";
+const SECRET: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b";
 const START: i64 = 1_800_000_000;
 
 /// The gateway's login, and everything a test may look at.
@@ -113,7 +114,7 @@ impl Bench {
             ("ALLOWED_DOMAIN", "example.com"),
             ("GOOGLE_CLIENT_ID", fake::CLIENT_ID),
             ("GOOGLE_CLIENT_SECRET", fake::CLIENT_SECRET),
-            ("SESSION_SECRET", "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b"),
+            ("SESSION_SECRET", SECRET),
         ];
         let env = env.map(|(name, value)| (name.to_owned(), value.to_owned()));
         let mut config = Config::load(&BTreeMap::from(env), None).unwrap();
@@ -125,7 +126,7 @@ impl Bench {
             tokens_table: "tokens".to_owned(),
         };
         let store = Store::open(&config.store, clock.clone()).unwrap();
-        let keyring = Keyring::new(config.session_secret.clone(), Vec::new());
+        let keyring = keyring();
         let keys = SigningKeys::derive(&keyring).unwrap();
         let provider = Provider::new(&config.google, fake::http(), clock.clone());
         let oauth = OAuth::new(
@@ -272,6 +273,11 @@ impl Bench {
             .verify(token, ORIGIN, &[audience], self.clock.unix_seconds())
             .unwrap()
     }
+}
+
+/// The keys of the gateway under test.
+fn keyring() -> Keyring {
+    Keyring::new(SECRET.to_owned().into(), Vec::new())
 }
 
 /// A form or a query; parameters with an empty value are left out.

@@ -337,17 +337,19 @@ async fn without_a_refresh_token_the_stored_one_serves_on_if_it_lives() {
 async fn racing_returns_make_one_code() {
     let bench = Bench::new().await;
     let client = bench.client().await;
-    let (url, cookies) = bench.approve(&client, &[]).await;
-    let path = format!("/auth/callback?{}", bench.google.sign_in(&url));
-    let replies = futures_util::future::join_all((0..20).map(|_| bench.get(&path, &cookies))).await;
-    let codes = replies
-        .iter()
-        .filter(|reply| {
-            reply
-                .headers
-                .get("location")
-                .is_some_and(|l| l.to_str().unwrap().contains("code="))
-        })
-        .count();
-    assert_eq!(codes, 1, "{replies:?}");
+    for reusable_codes in [false, true] {
+        bench.google.knobs().reusable_codes = reusable_codes;
+        let (url, cookies) = bench.approve(&client, &[]).await;
+        let path = format!("/auth/callback?{}", bench.google.sign_in(&url));
+        let replies = futures_util::future::join_all((0..20).map(|_| bench.get(&path, &cookies))).await;
+        let is_code = |reply: &&Reply| {
+            let location = reply.headers.get("location");
+            location.is_some_and(|url| url.to_str().unwrap().contains("?code="))
+        };
+        assert_eq!(
+            replies.iter().filter(is_code).count(),
+            1,
+            "reusable: {reusable_codes}"
+        );
+    }
 }

@@ -6,11 +6,7 @@ use crate::oauth::refresh_token::{self, FamilyId};
 #[tokio::test]
 async fn programs_are_told_to_come_back_and_the_token_endpoint_never_fails_with_a_5xx() {
     let bench = Bench::without_tables().await;
-    let keyring = Keyring::new(
-        "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b".to_owned().into(),
-        Vec::new(),
-    );
-    let token = refresh_token::encode(&keyring, &FamilyId::random(), 0);
+    let token = refresh_token::encode(&keyring(), &FamilyId::random(), 0);
     for reply in [
         bench.redeem("client", "code", &[]).await,
         bench.refresh("client", &token, &[]).await,

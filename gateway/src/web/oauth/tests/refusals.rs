@@ -1,6 +1,7 @@
 //! Authorization requests and consent forms that must not go through.
 
 use super::*;
+use crate::secret::hmac_sha256;
 
 #[tokio::test]
 async fn an_unknown_client_or_redirect_uri_is_never_redirected() {
@@ -124,12 +125,21 @@ async fn a_consent_form_counts_only_from_the_page_and_the_browser_it_was_made_fo
     let other_page = bench.authorize(&client, &[], &cookies).await;
     let other_browser = bench.authorize(&client, &[], &[]).await.cookies();
     let (login, csrf) = (page.field("login"), page.field("csrf"));
+    // A token that fits the other browser: the login itself is still bound to this one.
+    let value = other_browser[0].split_once('=').unwrap().1;
+    let key = keyring().current("consent form").bytes;
+    let fitting = id::base64url(&hmac_sha256(&key, format!("{login} {value}").as_bytes()));
     let form = |login: &str, csrf: &str, decision: &str| {
         encode(&[("login", login), ("csrf", csrf), ("decision", decision)])
     };
     for (name, cookies, body) in [
         ("no cookie", &Vec::new(), form(&login, &csrf, "approve")),
         ("another browser", &other_browser, form(&login, &csrf, "approve")),
+        (
+            "another browser's token",
+            &other_browser,
+            form(&login, &fitting, "approve"),
+        ),
         ("no token", &cookies, form(&login, "", "approve")),
         (
             "a made-up token",
