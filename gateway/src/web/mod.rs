@@ -1,11 +1,13 @@
 //! The HTTP surface: the only module that knows axum.
 
 pub mod accept;
+pub mod health;
 pub mod mcp;
 pub mod oauth;
 pub mod origin;
 pub mod pages;
 pub mod phase;
+pub mod status;
 
 use std::sync::Arc;
 
@@ -67,6 +69,7 @@ pub fn router(app: App) -> Router {
     ));
     Router::new()
         .merge(guarded)
+        .merge(status::routes())
         .merge(oauth::routes())
         .layer(middleware::from_fn_with_state(
             Arc::clone(&app),

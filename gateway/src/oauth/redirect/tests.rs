@@ -219,7 +219,7 @@ proptest! {
             let prefix = format!("{}://", url.scheme());
             prop_assert!(uri.starts_with(&prefix));
             prop_assert!(url.scheme() != "http" || is_loopback(&url));
-prop_assert!(!uri.contains(['#', '\\', ' ']));
+            prop_assert!(!uri.contains(['#', '\\', ' ']));
             prop_assert!(url.username().is_empty() && url.password().is_none());
         }
     }

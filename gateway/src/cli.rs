@@ -1,0 +1,150 @@
+//! The command line: `gateway serve | health | check`.
+
+use std::error::Error;
+use std::io::{self, Read as _, Write as _};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+
+use gateway::app::Gateway;
+use gateway::clock::Clock;
+use gateway::config::{self, Config};
+use gateway::lifecycle::StopSignals;
+use gateway::telemetry::logging;
+use gateway::version;
+
+/// Exit status for a configuration that cannot be used (`EX_USAGE` of sysexits.h).
+const EXIT_CONFIG: u8 = 64;
+/// How long `gateway health` waits. Below the health check's own timeout.
+const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
+
+/// One URL for Google Workspace tools and every MCP server of the company.
+#[derive(Debug, Parser)]
+#[command(name = "gateway", version, about, long_about = None)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve until SIGTERM or Ctrl-C. Settings come from the environment: docs/reference/configuration.md
+    Serve,
+    /// Ask the gateway on this machine for its health; exit 0 when it answers 200
+    Health,
+    /// Check the configuration without serving; print the effective timeouts
+    Check,
+}
+
+impl Cli {
+    /// Runs the command.
+    pub(crate) fn run(self) -> ExitCode {
+        match self.command {
+            Command::Serve => with_config(|config| match serve(config) {
+                Ok(code) => code,
+                Err(error) => fail(&*error, 1),
+            }),
+            Command::Check => with_config(|config| {
+                for timeout in config.timeouts() {
+                    let limit = timeout
+                        .ms
+                        .map_or_else(|| "none".to_owned(), |ms| format!("{ms} ms"));
+                    let _ = writeln!(io::stdout(), "{:<40} {limit:<12} {}", timeout.name, timeout.rule);
+                }
+                say(&format!(
+                    "the configuration is good; clients use {}/mcp\n",
+                    config.server.origin()
+                ));
+                ExitCode::SUCCESS
+            }),
+            Command::Health => with_config(|config| match health(&config) {
+                Ok(()) => ExitCode::SUCCESS,
+                Err(error) => fail(&error, 1),
+            }),
+        }
+    }
+}
+
+fn with_config(run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
+    match config::env::load() {
+        Ok(config) => {
+            for warning in &config.warnings {
+                say(&format!("warning: {warning}\n"));
+            }
+            run(config)
+        }
+        Err(errors) => {
+            say(&format!("{errors}\n"));
+            ExitCode::from(EXIT_CONFIG)
+        }
+    }
+}
+
+fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
+    logging::init(&config.log_level, config.log_format)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        announce(&config);
+        let signals = StopSignals::listen()?;
+        let gateway = Gateway::start(config, &Clock::system())?;
+        tracing::info!(address = %gateway.address()?, "listening");
+        gateway.run(signals).await;
+        Ok(ExitCode::SUCCESS)
+    })
+}
+
+/// The first log lines: what runs, and every timeout that is in force.
+fn announce(config: &Config) {
+    tracing::info!(
+        version = version::VERSION,
+        git_sha = version::GIT_SHA,
+        rmcp_version = version::RMCP_VERSION,
+        public_url = %config.server.origin(),
+        "starting"
+    );
+    for timeout in config.timeouts() {
+        tracing::info!(
+            name = timeout.name,
+            ms = timeout.ms,
+            rule = timeout.rule,
+            "timeout"
+        );
+    }
+}
+
+/// Asks `/health` over a plain socket: the image has no shell and no curl.
+fn health(config: &Config) -> io::Result<()> {
+    let host = match config.server.host {
+        host if !host.is_unspecified() => host,
+        _ => IpAddr::V4(Ipv4Addr::LOCALHOST),
+    };
+    let address = SocketAddr::new(host, config.server.port);
+    let mut socket = TcpStream::connect_timeout(&address, HEALTH_TIMEOUT)?;
+    socket.set_read_timeout(Some(HEALTH_TIMEOUT))?;
+    socket.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
+    let mut answer = String::new();
+    socket.take(64 << 10).read_to_string(&mut answer)?;
+    let status = answer.lines().next().unwrap_or_default();
+    if status.split(' ').nth(1) == Some("200") {
+        return Ok(());
+    }
+    Err(io::Error::other(format!("`{address}` answered `{status}`")))
+}
+
+fn fail(error: &dyn Error, code: u8) -> ExitCode {
+    let mut text = format!("error: {error}\n");
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text = format!("{text}caused by: {cause}\n");
+        source = cause.source();
+    }
+    say(&text);
+    ExitCode::from(code)
+}
+
+fn say(text: &str) {
+    // Nobody is left to tell when stderr is closed.
+    let _ = io::stderr().write_all(text.as_bytes());
+}

@@ -1,0 +1,100 @@
+// The process itself: start-up output, bad settings, health, stop with streams open, Google out of reach.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+
+import { Login, connect } from './support/login.mjs';
+import { freePort, start, stop } from './support/processes.mjs';
+import { startGateway, startStack } from './support/stack.mjs';
+
+const nowhere = { url: 'http://127.0.0.1:9', clientId: 'id', clientSecret: 'secret' };
+const gatewayBin = process.env.GATEWAY_BIN ?? new URL('../../../target/debug/gateway', import.meta.url).pathname;
+
+test('the first log lines name versions and every timeout in force', async () => {
+  const gateway = await startGateway(nowhere, { LOG_LEVEL: 'info', REQUEST_TIMEOUT: '120000' });
+  const lines = gateway.child.output.map((line) => JSON.parse(line));
+  const flat = lines.map((line) => JSON.stringify(line)).join('\n');
+  for (const word of ['git_sha', 'rmcp_version', 'SSE_KEEPALIVE_INTERVAL', 'KEEP_ALIVE_TIMEOUT', 'HEADER_TIMEOUT']) {
+    assert.ok(flat.includes(word), word);
+  }
+  assert.match(flat, /REQUEST_TIMEOUT.*120000|120000.*REQUEST_TIMEOUT/);
+  await gateway.stop();
+});
+
+test('with Google in a black hole it starts, is healthy, and lists its tools', async () => {
+  const gateway = await startGateway(nowhere);
+  const health = await (await fetch(`${gateway.url}/health`)).json();
+  assert.equal(health.status, 'ok');
+  assert.equal((await fetch(`${gateway.url}/health`, { method: 'HEAD' })).status, 200);
+  const unauthorized = await fetch(gateway.mcp, { method: 'POST', body: '{}' });
+  assert.equal(unauthorized.status, 401);
+  await gateway.stop();
+});
+
+test('bad settings are reported all at once, by name, with exit 64', async () => {
+  const child = start(gatewayBin, ['serve'], {
+    env: { PORT: 'eighty', SSE_KEEPALIVE_INTERVAL: '99', SESSION_SECRET: 'short', PUBLIC_URL: 'ftp://x' },
+  });
+  const { code } = await child.exited;
+  const text = child.output.join('\n');
+  assert.equal(code, 64, text);
+  for (const name of ['PORT', 'SSE_KEEPALIVE_INTERVAL', 'SESSION_SECRET', 'PUBLIC_URL', 'GOOGLE_CLIENT_ID', 'ALLOWED_DOMAIN']) {
+    assert.ok(text.includes(`\`${name}\``), `${name} in:\n${text}`);
+  }
+  assert.ok(!text.includes('short'), 'a secret is never repeated');
+});
+
+test('a busy port is said in words', async () => {
+  const gateway = await startGateway(nowhere);
+  const child = start(gatewayBin, ['serve'], {
+    env: {
+      PORT: String(gateway.port), PUBLIC_URL: gateway.url, SESSION_SECRET: 'b2f81d0c97e64a35a1c0d87e6f2b94c3',
+      GOOGLE_CLIENT_ID: 'a', GOOGLE_CLIENT_SECRET: 'b', ALLOWED_DOMAIN: 'example.com', DATA_DIR: `${gateway.data}-2`,
+    },
+  });
+  const { code } = await child.exited;
+  assert.equal(code, 1);
+  assert.match(child.output.join('\n'), new RegExp(`cannot listen on \`127.0.0.1:${gateway.port}\``));
+  await gateway.stop();
+});
+
+test('SIGTERM with 50 streams open closes the streams first and exits 0 within seconds', async () => {
+  const stack = await startStack();
+  const login = new Login(stack.google.users.find(({ email }) => email.startsWith('ana@')).email);
+  const client = new Client({ name: 'stop', version: '1' });
+  const transport = await connect(
+    client,
+    (authProvider) => new StreamableHTTPClientTransport(new URL(stack.gateway.mcp), { authProvider }),
+    login,
+  );
+  const headers = {
+    authorization: `Bearer ${login.tokens().access_token}`,
+    accept: 'text/event-stream',
+    'mcp-session-id': transport.sessionId,
+  };
+  const streams = await Promise.all(Array.from({ length: 50 }, () => fetch(stack.gateway.mcp, { headers })));
+  const texts = streams.map((stream) => stream.text());
+  const began = Date.now();
+  const ended = await stack.stop();
+  assert.deepEqual(ended, { code: 0, signal: null });
+  assert.ok(Date.now() - began < 10_000);
+  for (const text of await Promise.all(texts)) assert.match(text, /retry: \d+\n\n$/);
+  await client.close();
+});
+
+test('gateway health says whether the gateway on this machine answers', async () => {
+  const gateway = await startGateway(nowhere);
+  const env = {
+    PORT: String(gateway.port), PUBLIC_URL: gateway.url, SESSION_SECRET: 'b2f81d0c97e64a35a1c0d87e6f2b94c3',
+    GOOGLE_CLIENT_ID: 'a', GOOGLE_CLIENT_SECRET: 'b', ALLOWED_DOMAIN: 'example.com',
+  };
+  assert.equal((await start(gatewayBin, ['health'], { env }).exited).code, 0);
+  const unused = String(await freePort());
+  const down = start(gatewayBin, ['health'], { env: { ...env, PORT: unused, PUBLIC_URL: `http://127.0.0.1:${unused}` } });
+  assert.equal((await down.exited).code, 1);
+  await gateway.stop();
+  await stop(gateway.child);
+});

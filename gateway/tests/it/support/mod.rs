@@ -1,0 +1,262 @@
+//! A gateway in this process, and the means to talk to it.
+
+pub mod google;
+pub mod login;
+pub mod raw;
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use gateway::app::Gateway;
+use gateway::clock::Clock;
+use gateway::config::{Config, store::Backend};
+use gateway::jwt::{Claims, SigningKeys};
+use gateway::lifecycle::Lifecycle;
+use gateway::secret::Keyring;
+use gateway::web::App;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde_json::{Value, json};
+
+const SECRET: &str = "5f0c8e21b7d94a63a8e1f4027bc9d35e";
+
+/// How a test wants its gateway.
+#[derive(Debug, Default)]
+pub struct Setup {
+    env: BTreeMap<String, String>,
+}
+
+/// A running gateway. Stops with the test.
+pub struct TestApp {
+    pub url: String,
+    pub clock: Clock,
+    pub app: App,
+    pub http: reqwest::Client,
+    lifecycle: Lifecycle,
+}
+
+impl Drop for TestApp {
+    fn drop(&mut self) {
+        self.lifecycle.soft().cancel();
+        self.lifecycle.hard().cancel();
+    }
+}
+
+impl Setup {
+    /// Sets one variable of the environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.env.insert(name.to_owned(), value.to_owned());
+        self
+    }
+
+    /// Points the gateway at the Google emulator.
+    pub fn google(self) -> Self {
+        let google = google::emulator();
+        self.env("GOOGLE_ISSUER", &google.url)
+            .env("GOOGLE_API_BASE_URL", &google.url)
+            .env("GOOGLE_CLIENT_ID", &google.client_id)
+            .env("GOOGLE_CLIENT_SECRET", &google.client_secret)
+    }
+
+    /// Starts the gateway on a free port of loopback.
+    pub async fn start(mut self) -> TestApp {
+        let listener = gateway::web::accept::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let defaults = [
+            ("PUBLIC_URL", url.as_str()),
+            ("SESSION_SECRET", SECRET),
+            ("GOOGLE_CLIENT_ID", "test"),
+            ("GOOGLE_CLIENT_SECRET", "test"),
+            ("ALLOWED_DOMAIN", "example.com"),
+            // A port where nobody listens: Google is down unless a test says otherwise.
+            ("GOOGLE_ISSUER", "http://127.0.0.1:9"),
+            ("GOOGLE_API_BASE_URL", "http://127.0.0.1:9"),
+        ];
+        for (name, value) in defaults {
+            self.env
+                .entry(name.to_owned())
+                .or_insert_with(|| value.to_owned());
+        }
+        let mut config = Config::load(&self.env, None).unwrap();
+        config.store.backend = Backend::Embedded { data_dir: None };
+        let clock = Clock::manual(Clock::system().now());
+        let gateway = Gateway::with_listener(config, &clock, listener).unwrap();
+        let (app, lifecycle) = (gateway.app(), gateway.lifecycle());
+        app.store.prepare().await.unwrap();
+        lifecycle.spawn(gateway.serve());
+        let http = reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .timeout(Duration::from_secs(30))
+            .build()
+            .unwrap();
+        TestApp {
+            url,
+            clock,
+            app,
+            http,
+            lifecycle,
+        }
+    }
+}
+
+/// A gateway without Google.
+pub async fn start() -> TestApp {
+    Setup::default().start().await
+}
+
+impl TestApp {
+    /// An access token for `user`, as the gateway itself would sign it.
+    pub fn token(&self, user: &str) -> String {
+        self.token_for(user, "/mcp")
+    }
+
+    /// An access token for another path than `/mcp`.
+    pub fn token_for(&self, user: &str, path: &str) -> String {
+        let now = self.clock.unix_seconds();
+        keys().sign(&self.claims(user, path, now)).unwrap()
+    }
+
+    /// The claims of such a token.
+    pub fn claims(&self, user: &str, path: &str, now: i64) -> Claims {
+        Claims {
+            iss: self.url.clone(),
+            sub: user.to_owned(),
+            aud: format!("{}{path}", self.url),
+            client_id: "test".to_owned(),
+            scope: "mcp".to_owned(),
+            email: format!("{user}@example.com"),
+            jti: format!("{user}-{now}"),
+            sid: "test".to_owned(),
+            iat: now,
+            exp: now + 3_600,
+        }
+    }
+
+    /// A request with the headers of an MCP client.
+    pub fn request(&self, method: Method, path: &str, token: &str) -> RequestBuilder {
+        self.http
+            .request(method, format!("{}{path}", self.url))
+            .bearer_auth(token)
+            .header("accept", "application/json, text/event-stream")
+    }
+
+    /// POSTs a message to `/mcp`.
+    pub async fn post(&self, token: &str, session: Option<&str>, message: &Value) -> Answer {
+        let mut request = self.request(Method::POST, "/mcp", token).json(message);
+        if let Some(session) = session {
+            request = request.header("mcp-session-id", session);
+        }
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// A legacy request by method.
+    pub async fn call(&self, token: &str, session: &str, method: &str, params: Value) -> Answer {
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        self.post(token, Some(session), &message).await
+    }
+
+    /// Starts a legacy session and returns its id.
+    pub async fn initialize(&self, token: &str) -> String {
+        let answer = self.post(token, None, &initialize("2025-11-25")).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.session.expect("a session id")
+    }
+
+    /// A modern request: `_meta` and the headers that repeat it.
+    pub async fn modern(&self, token: &str, method: &str, mut params: Value) -> Answer {
+        params["_meta"] = modern_meta();
+        let name = params.get("name").and_then(Value::as_str).map(str::to_owned);
+        let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
+        let mut request = self
+            .request(Method::POST, "/mcp", token)
+            .header("mcp-protocol-version", "2026-07-28")
+            .header("mcp-method", method)
+            .json(&message);
+        if let Some(name) = name {
+            request = request.header("mcp-name", name);
+        }
+        Answer::read(request.send().await.unwrap()).await
+    }
+}
+
+/// The `_meta` of a modern request.
+pub fn modern_meta() -> Value {
+    json!({
+        "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+        "io.modelcontextprotocol/clientCapabilities": {},
+    })
+}
+
+/// An `initialize` request.
+pub fn initialize(version: &str) -> Value {
+    json!({"jsonrpc": "2.0", "id": 0, "method": "initialize", "params": {
+        "protocolVersion": version, "capabilities": {}, "clientInfo": {"name": "it", "version": "1"}}})
+}
+
+/// The keys of every gateway under test.
+pub fn keys() -> SigningKeys {
+    SigningKeys::derive(&Keyring::new(SECRET.to_owned().into(), Vec::new())).unwrap()
+}
+
+/// What came back, read completely.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub session: Option<String>,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Answer {
+    pub async fn read(response: Response) -> Self {
+        let status = response.status().as_u16();
+        let headers = response.headers().clone();
+        let session = headers
+            .get("mcp-session-id")
+            .map(|id| id.to_str().unwrap().to_owned());
+        Self {
+            status,
+            session,
+            headers,
+            text: response.text().await.unwrap(),
+        }
+    }
+
+    /// The body as JSON; of an event stream the last message.
+    pub fn json(&self) -> Value {
+        let last = self
+            .text
+            .lines()
+            .rev()
+            .find_map(|line| line.strip_prefix("data: "));
+        let text = last.unwrap_or(&self.text);
+        serde_json::from_str(text).unwrap_or_else(|_| panic!("not JSON: {self:?}"))
+    }
+
+    /// Status and JSON-RPC error code.
+    pub fn error(&self) -> (u16, i64) {
+        (
+            self.status,
+            self.json()["error"]["code"]
+                .as_i64()
+                .unwrap_or_else(|| panic!("no error: {self:?}")),
+        )
+    }
+
+    /// The names in a `tools/list` result.
+    pub fn tool_names(&self) -> Vec<String> {
+        let tools = &self.json()["result"]["tools"];
+        let tools = tools.as_array().unwrap_or_else(|| panic!("no tools: {self:?}"));
+        tools
+            .iter()
+            .map(|tool| tool["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn is_success(&self) -> bool {
+        StatusCode::from_u16(self.status).unwrap().is_success()
+    }
+}

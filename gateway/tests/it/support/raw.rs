@@ -1,0 +1,85 @@
+//! A bare socket, for what an HTTP client library hides.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use super::TestApp;
+
+/// One connection.
+pub struct Raw {
+    pub socket: TcpStream,
+    pub received: String,
+}
+
+impl Raw {
+    pub async fn connect(app: &TestApp) -> Self {
+        let address = app.url.strip_prefix("http://").unwrap();
+        Self {
+            socket: TcpStream::connect(address).await.unwrap(),
+            received: String::new(),
+        }
+    }
+
+    /// Sends a GET for an event stream.
+    pub async fn open_stream(app: &TestApp, token: &str, session: Option<&str>, path: &str) -> Self {
+        let mut raw = Self::connect(app).await;
+        let host = app.url.strip_prefix("http://").unwrap();
+        let session = session.map_or_else(String::new, |id| format!("mcp-session-id: {id}\r\n"));
+        raw.send(&format!(
+            "GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\
+             accept: text/event-stream\r\n{session}\r\n"
+        ))
+        .await;
+        raw
+    }
+
+    pub async fn send(&mut self, text: &str) {
+        self.socket.write_all(text.as_bytes()).await.unwrap();
+    }
+
+    /// Reads until `wanted` has arrived; fails when it does not within `limit`.
+    pub async fn read_until(&mut self, wanted: &str, limit: Duration) -> &str {
+        let read = async {
+            while !self.received.contains(wanted) {
+                if !self.read_some().await {
+                    break;
+                }
+            }
+        };
+        let _ = tokio::time::timeout(limit, read).await;
+        assert!(
+            self.received.contains(wanted),
+            "no `{wanted}` within {limit:?} in: {}",
+            self.received
+        );
+        &self.received
+    }
+
+    /// Reads until the other side closes; fails when it does not within `limit`.
+    pub async fn read_to_end(&mut self, limit: Duration) -> &str {
+        let read = async { while self.read_some().await {} };
+        tokio::time::timeout(limit, read)
+            .await
+            .expect("the connection stays open");
+        &self.received
+    }
+
+    /// Whether the other side leaves the connection open for `time`.
+    pub async fn stays_open(&mut self, time: Duration) -> bool {
+        let read = async { while self.read_some().await {} };
+        tokio::time::timeout(time, read).await.is_err()
+    }
+
+    async fn read_some(&mut self) -> bool {
+        let mut buffer = vec![0; 16 << 10];
+        match self.socket.read(&mut buffer).await {
+            Ok(0) | Err(_) => false,
+            Ok(n) => {
+                self.received.push_str(&String::from_utf8_lossy(&buffer[..n]));
+                true
+            }
+        }
+    }
+}
