@@ -80,6 +80,8 @@ impl OAuth {
         match self.identify(code, &verifier, nonce).await {
             Ok((tokens, claims)) => self.welcome(&key, &authorization, tokens, claims).await,
             Err(error @ OidcError::Unreachable { .. }) => Err(PageError::Provider(error)),
+            // Google's code was used before, perhaps by the same page loaded twice: that one decides.
+            Err(OidcError::InvalidGrant) => Err(PageError::UnknownLogin),
             Err(error) => {
                 tracing::error!(%error, "the identity provider's answer ends a login");
                 let told = RedirectError::new(

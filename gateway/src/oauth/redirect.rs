@@ -25,6 +25,9 @@ pub enum RedirectProblem {
     /// No URL, or none with a scheme and an authority.
     #[error("is not an absolute URI")]
     NotAbsolute,
+    /// A space, a quote, a backslash, or something beyond ASCII (RFC 3986 section 2).
+    #[error("has a character that a URI cannot have")]
+    Character,
     /// It could be read as something else than what it says.
     #[error("is not in normal form; write it as `{0}`")]
     NotNormal(String),
@@ -49,6 +52,10 @@ pub enum RedirectProblem {
 pub fn check(uri: &str) -> Result<(), RedirectProblem> {
     if uri.len() > LENGTH_MAX {
         return Err(RedirectProblem::TooLong);
+    }
+    let allowed = |b: u8| b.is_ascii_alphanumeric() || b"-._~:/?#[]@!$&'()*+,;=%".contains(&b);
+    if !uri.bytes().all(allowed) {
+        return Err(RedirectProblem::Character);
     }
     let url = Url::parse(uri).map_err(|_| RedirectProblem::NotAbsolute)?;
     let app = APP_SCHEMES.iter().any(|(scheme, _)| *scheme == url.scheme());

@@ -126,7 +126,7 @@ impl OAuth {
     pub async fn register(&self, body: &[u8]) -> Result<Registration, RegisterError> {
         let metadata = serde_json::from_slice::<Value>(body)
             .and_then(serde_json::from_value::<Metadata>)
-            .map_err(|error| RegisterError::NotMetadata(error.to_string()))?;
+            .map_err(|error| RegisterError::NotMetadata(shortened(&error.to_string())))?;
         let accepted = accept(metadata)?;
         let now = self.now();
         let id = id::base64url(&id::random::<16>());
@@ -159,6 +159,11 @@ impl OAuth {
     }
 }
 
+/// What is quoted of a client's own text.
+fn shortened(text: &str) -> String {
+    text.chars().take(200).collect()
+}
+
 /// The rules, without I/O.
 fn accept(metadata: Metadata) -> Result<Accepted, RegisterError> {
     if !(1..=REDIRECT_URIS_MAX).contains(&metadata.redirect_uris.len()) {
@@ -166,7 +171,7 @@ fn accept(metadata: Metadata) -> Result<Accepted, RegisterError> {
     }
     for uri in &metadata.redirect_uris {
         redirect::check(uri).map_err(|problem| RegisterError::Redirect {
-            uri: uri.chars().take(200).collect(),
+            uri: shortened(uri),
             problem,
         })?;
     }

@@ -65,6 +65,8 @@ fn hostile_uris_are_refused() {
         "/cb",
         "cursor:callback",
         "cursor:///callback",
+        "cursor://host/cb?\\",
+        "cursor://host/\"cb",
         "",
         &format!("https://app.example.com/{}", "a".repeat(2048)),
     ] {
@@ -174,9 +176,9 @@ fn without_loopback_port(uri: &str) -> String {
     for host in LOOPBACK_HOSTS {
         let prefix = format!("http://{host}");
         if let Some(rest) = uri.strip_prefix(&format!("{prefix}:")) {
-            let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
-            let path = &rest[end..];
-            if end > 0 && (path.is_empty() || path.starts_with('/') || path.starts_with('?')) {
+            let path = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+            if path.len() < rest.len() && (path.is_empty() || path.starts_with('/') || path.starts_with('?'))
+            {
                 return format!("{prefix}{path}");
             }
         }
@@ -197,7 +199,8 @@ proptest! {
         let registered = RECORDED[index];
         let from = from.index(registered.len() + 1);
         let to = (from + removed).min(registered.len());
-        let edited = format!("{}{inserted}{}", &registered[..from], &registered[to..]);
+        let mut edited = registered.to_owned();
+        edited.replace_range(from..to, &inserted);
         if matches(registered, &edited) {
             prop_assert_eq!(without_loopback_port(registered), without_loopback_port(&edited));
         }
@@ -213,10 +216,11 @@ proptest! {
     fn what_is_accepted_for_registration_has_one_reading(uri in "(https?|cursor|javascript):/{0,3}[ -~]{0,30}") {
         if check(&uri).is_ok() {
             let url = Url::parse(&uri).unwrap();
-            let scheme = format!("{}://", url.scheme());
-            prop_assert!(uri.starts_with(&scheme));
+            let prefix = format!("{}://", url.scheme());
+            prop_assert!(uri.starts_with(&prefix));
             prop_assert!(url.scheme() != "http" || is_loopback(&url));
-            prop_assert!(!uri.contains(['@', '#', '\\', ' ']) || url.path().contains('@') || url.query().is_some());
+            prop_assert!(!uri.contains(['#', '\\', ' ']));
+            prop_assert!(url.username().is_empty() && url.password().is_none());
         }
     }
 }

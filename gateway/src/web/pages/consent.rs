@@ -23,7 +23,7 @@ pub fn page(prompt: &ConsentPrompt, google_is_away: bool) -> Markup {
                 ul.list {
                     li { "see your name and e-mail address" }
                     li { "read your mail, calendar, files, documents and spreadsheets" }
-                    li.no { "not send, change or delete anything" }
+                    li.no { "but not to send, change or delete anything" }
                 }
                 @if let Destination::ThisComputer(_) = prompt.destination {
                     div.notice role="note" {

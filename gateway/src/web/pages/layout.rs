@@ -75,3 +75,22 @@ pub fn respond(status: StatusCode, page: Markup) -> Response {
     ];
     (status, headers, Html(page.into_string())).into_response()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_policy_admits_the_style_sheet_as_it_stands_in_the_page() {
+        let html = page("Title", &html! {}).into_string();
+        let (_, rest) = html.split_once("<style>").unwrap();
+        let (style, _) = rest.split_once("</style>").unwrap();
+        let digest = STANDARD.encode(id::sha256(style.as_bytes()));
+        let policy = CONTENT_SECURITY_POLICY.to_str().unwrap();
+        assert!(
+            policy.contains(&format!("style-src 'sha256-{digest}';")),
+            "{policy}"
+        );
+        assert!(!style.contains('<'));
+    }
+}
