@@ -1,1 +1,77 @@
-fn main() {}
+//! `cargo xtask`: everything that is done to this repository, from one command.
+//!
+//! A verb is one file with an argument struct and its `run`; here it gets a variant and an arm.
+
+mod dev;
+mod emulator;
+mod environment;
+mod http;
+mod interrupt;
+mod links;
+mod machine;
+mod npm;
+mod problem;
+mod process;
+mod python;
+mod test;
+mod tidy;
+mod ui;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::interrupt::Interrupt;
+use crate::workspace::Workspace;
+
+/// The project's own tool.
+#[derive(Debug, Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+#[command(after_help = "Exit codes: 0 done, 1 the check said no, 2 the tool broke.")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Verb {
+    Dev(dev::Dev),
+    Test(test::Test),
+    Tidy(tidy::Tidy),
+}
+
+/// How a verb ended, when it could do its work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    /// Exit code 0.
+    Done,
+    /// The check said no: exit code 1.
+    Refused,
+}
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli.verb) {
+        Ok(Outcome::Done) => ExitCode::SUCCESS,
+        Ok(Outcome::Refused) => ExitCode::from(1),
+        Err(error) => {
+            ui::error(&error);
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run(verb: Verb) -> anyhow::Result<Outcome> {
+    let interrupt = Interrupt::on_signals()?;
+    let workspace = Workspace::find()?;
+    match verb {
+        Verb::Dev(dev) => dev.run(&workspace, &interrupt),
+        Verb::Test(test) => test.run(&workspace, &interrupt),
+        Verb::Tidy(tidy) => tidy.run(&workspace),
+    }
+}

@@ -1,0 +1,201 @@
+//! `cargo xtask test`: every suite of this repository, ending in one line that sums them up.
+
+mod count;
+mod needs;
+mod suites;
+
+use std::fs;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use crate::interrupt::{Interrupt, Interrupted};
+use crate::problem::Problem;
+use crate::process::{self, Process};
+use crate::ui::{self, Mark};
+use crate::workspace::Workspace;
+use crate::{Outcome, tidy};
+
+pub(crate) use count::Counts;
+use needs::Kit;
+use suites::{Run, Suite};
+
+/// A suite that takes longer hangs.
+const SUITE_LIMIT: Duration = Duration::from_mins(30);
+
+/// Run the tests: all suites, or the ones named.
+///
+/// Installs what each suite needs and keeps its whole output in `target/xtask/SUITE.log`.
+/// The last line on stdout is `N passed, N failed`, over everything that ran.
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Suites: tidy, fmt, clippy, rust, emulator, clients, conformance; as far as this commit has them.\n\
+    Example: cargo xtask test rust -- pkce"
+)]
+pub(crate) struct Test {
+    /// Suites to run; none: all
+    #[arg(value_name = "SUITE")]
+    suites: Vec<String>,
+    /// Further arguments for the one suite that is named, such as a filter
+    #[arg(last = true, value_name = "ARGS")]
+    arguments: Vec<String>,
+}
+
+impl Test {
+    /// Runs the suites one after the other; a failing one does not stop the rest.
+    pub(crate) fn run(self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
+        let suites = self.choose(&suites::listed(workspace))?;
+        let mut kit = Kit::new(workspace, interrupt);
+        let mut total = Counts::default();
+        for suite in suites {
+            total += run_suite(suite, &self.arguments, &mut kit)?;
+        }
+        ui::data(total);
+        Ok(if total.failed == 0 {
+            Outcome::Done
+        } else {
+            Outcome::Refused
+        })
+    }
+
+    fn choose(&self, listed: &[&'static Suite]) -> anyhow::Result<Vec<&'static Suite>> {
+        let names: Vec<_> = listed.iter().map(|suite| suite.name).collect();
+        if let Some(unknown) = self.suites.iter().find(|name| !names.contains(&name.as_str())) {
+            let hint = format!("the suites of this commit: {}", names.join(", "));
+            return Err(Problem::new(format!("there is no suite `{unknown}`"), hint).into());
+        }
+        if !self.arguments.is_empty() && self.suites.len() != 1 {
+            let hint = "name the suite they are for: `cargo xtask test rust -- pkce`";
+            return Err(Problem::new("arguments after `--` are for one suite", hint).into());
+        }
+        let wanted =
+            |suite: &&&Suite| self.suites.is_empty() || self.suites.iter().any(|name| name == suite.name);
+        Ok(listed.iter().filter(wanted).copied().collect())
+    }
+}
+
+/// Runs one suite and says how it went. An error only when somebody asks us to stop.
+fn run_suite(suite: &Suite, arguments: &[String], kit: &mut Kit<'_>) -> anyhow::Result<Counts> {
+    ui::step(Mark::Run, suite.name);
+    let start = Instant::now();
+    let result = match suite.run {
+        Run::Tidy => tidy::suite(kit.workspace),
+        Run::Command {
+            needs,
+            command,
+            count,
+        } => run_command(suite.name, needs, command, arguments, kit).map(|(output, success)| {
+            let counts = count::settle(count.map(|count| count(&output)), success);
+            let report = if counts.failed == 0 {
+                String::new()
+            } else {
+                count::excerpt(&output)
+            };
+            (counts, report)
+        }),
+    };
+    let time = ui::seconds(start.elapsed());
+    match result {
+        Ok((counts, _)) if counts.failed == 0 => {
+            ui::step(Mark::Ok, format_args!("{:12} {time:>7}  {counts}", suite.name));
+            Ok(counts)
+        }
+        Ok((counts, report)) => {
+            ui::step(Mark::Fail, format_args!("{:12} {time:>7}  {counts}", suite.name));
+            ui::detail(&report);
+            Ok(counts)
+        }
+        Err(error) if error.is::<Interrupted>() => Err(error),
+        Err(error) => {
+            ui::step(
+                Mark::Fail,
+                format_args!("{:12} {time:>7}  it did not run to its end", suite.name),
+            );
+            ui::error(&error);
+            Ok(Counts { passed: 0, failed: 1 })
+        }
+    }
+}
+
+/// Provides what the command needs and runs it: its whole output, and whether it exited with 0.
+fn run_command(
+    name: &str,
+    needs: &[needs::Need],
+    command: fn(&Workspace) -> Command,
+    arguments: &[String],
+    kit: &mut Kit<'_>,
+) -> anyhow::Result<(String, bool)> {
+    for need in needs {
+        kit.provide(*need)?;
+    }
+    let log = kit.workspace.log(name);
+    let mut command = command(kit.workspace);
+    command
+        .args(arguments)
+        .envs(kit.environment())
+        .envs([
+            ("CARGO_TERM_COLOR", "never"),
+            ("NO_COLOR", "1"),
+            ("FORCE_COLOR", "0"),
+        ])
+        // A snapshot that differs is a failure, never a new file.
+        .env("INSTA_UPDATE", "no");
+    let mut process = Process::start(name, &mut command, &log)?;
+    ui::say(format_args!(
+        "     {} > {}",
+        process::shown(&command),
+        kit.workspace.shown(&log)
+    ));
+    let status = process.wait(SUITE_LIMIT, kit.interrupt)?;
+    let output = fs::read(&log)?;
+    Ok((String::from_utf8_lossy(&output).into_owned(), status.success()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn choose(suites: &[&str], arguments: &[&str]) -> anyhow::Result<Vec<&'static str>> {
+        let test = Test {
+            suites: suites.iter().map(ToString::to_string).collect(),
+            arguments: arguments.iter().map(ToString::to_string).collect(),
+        };
+        let listed: Vec<_> = suites::SUITES
+            .iter()
+            .filter(|suite| suite.name != "clients")
+            .collect();
+        Ok(test.choose(&listed)?.iter().map(|suite| suite.name).collect())
+    }
+
+    #[test]
+    fn without_names_every_listed_suite_runs() {
+        assert_eq!(
+            choose(&[], &[]).unwrap(),
+            ["tidy", "fmt", "clippy", "rust", "emulator", "conformance"]
+        );
+    }
+
+    #[test]
+    fn named_suites_run_in_the_order_of_the_list() {
+        assert_eq!(choose(&["rust", "tidy"], &[]).unwrap(), ["tidy", "rust"]);
+    }
+
+    #[test]
+    fn a_suite_that_is_not_listed_is_refused() {
+        let error = choose(&["tidy", "clients"], &[]).unwrap_err();
+        assert_eq!(error.to_string(), "there is no suite `clients`");
+        assert!(
+            error
+                .downcast_ref::<Problem>()
+                .unwrap()
+                .hint()
+                .contains("tidy, fmt, clippy")
+        );
+    }
+
+    #[test]
+    fn arguments_belong_to_exactly_one_suite() {
+        assert_eq!(choose(&["rust"], &["pkce"]).unwrap(), ["rust"]);
+        assert!(choose(&[], &["pkce"]).is_err());
+        assert!(choose(&["rust", "fmt"], &["pkce"]).is_err());
+    }
+}

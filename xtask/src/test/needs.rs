@@ -1,0 +1,136 @@
+//! What suites need before they can run, provided once and kept until the end of the run.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::OsString;
+use std::process::Command;
+use std::time::Duration;
+
+use super::suites::CLIENTS;
+use crate::interrupt::Interrupt;
+use crate::process::{self, Process};
+use crate::workspace::Workspace;
+use crate::{emulator, http, machine, npm, python};
+
+const READY_LIMIT: Duration = Duration::from_mins(1);
+
+/// Something that a suite cannot do without.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Need {
+    /// The packages of the Google emulator; tests start it themselves from `GOOGLE_EMULATOR_DIR`.
+    Emulator,
+    /// A debug build of the gateway, as `GATEWAY_BIN`.
+    Gateway,
+    /// The packages of the real MCP clients.
+    Clients,
+    /// A `DynamoDB` that somebody else wrote, at `STORE_CONTRACT_ENDPOINT`, with credentials it accepts.
+    ForeignStore,
+}
+
+/// What was provided so far. Dropping it stops the services.
+#[derive(Debug)]
+pub(crate) struct Kit<'a> {
+    /// The checkout.
+    pub(crate) workspace: &'a Workspace,
+    /// Ends every wait.
+    pub(crate) interrupt: &'a Interrupt,
+    provided: BTreeSet<Need>,
+    environment: BTreeMap<&'static str, OsString>,
+    services: Vec<Process>,
+}
+
+impl<'a> Kit<'a> {
+    /// Nothing provided yet.
+    pub(crate) fn new(workspace: &'a Workspace, interrupt: &'a Interrupt) -> Self {
+        Self {
+            workspace,
+            interrupt,
+            provided: BTreeSet::new(),
+            environment: BTreeMap::new(),
+            services: Vec::new(),
+        }
+    }
+
+    /// What the suites find in their environment.
+    pub(crate) fn environment(&self) -> &BTreeMap<&'static str, OsString> {
+        &self.environment
+    }
+
+    /// Provides `need`, unless it is there already.
+    pub(crate) fn provide(&mut self, need: Need) -> anyhow::Result<()> {
+        if self.provided.contains(&need) {
+            return Ok(());
+        }
+        match need {
+            Need::Emulator => self.emulator()?,
+            Need::Gateway => self.gateway()?,
+            Need::Clients => self.clients()?,
+            Need::ForeignStore => self.foreign_store()?,
+        }
+        self.provided.insert(need);
+        Ok(())
+    }
+
+    fn emulator(&mut self) -> anyhow::Result<()> {
+        machine::check(self.workspace)?;
+        npm::install(self.workspace, emulator::DIRECTORY, self.interrupt)?;
+        let directory = self.workspace.root().join(emulator::DIRECTORY);
+        self.environment.insert("GOOGLE_EMULATOR_DIR", directory.into());
+        Ok(())
+    }
+
+    fn clients(&mut self) -> anyhow::Result<()> {
+        machine::check(self.workspace)?;
+        npm::install(self.workspace, CLIENTS, self.interrupt)
+    }
+
+    /// Built together with the tests: the same features, so nothing is compiled twice.
+    fn gateway(&mut self) -> anyhow::Result<()> {
+        let mut command = Command::new("cargo");
+        command
+            .args(["build", "--locked", "--workspace", "--all-targets"])
+            .current_dir(self.workspace.root());
+        process::run(
+            "cargo build",
+            &mut command,
+            &self.workspace.log("build"),
+            self.interrupt,
+        )?;
+        self.environment
+            .insert("GATEWAY_BIN", self.workspace.gateway_binary().into());
+        Ok(())
+    }
+
+    fn foreign_store(&mut self) -> anyhow::Result<()> {
+        let python = python::install(self.workspace, "ministack", self.interrupt)?;
+        let port = http::free_port()?;
+        let mut command = Command::new(python);
+        command
+            .args(["-m", "ministack"])
+            .envs([
+                ("BIND_HOST", "127.0.0.1"),
+                ("MINISTACK_HOST", "127.0.0.1"),
+                ("MINISTACK_ACCOUNT_ID", "123456789012"),
+            ])
+            .env("GATEWAY_PORT", port.to_string());
+        let mut process = Process::start("ministack", &mut command, &self.workspace.log("ministack"))?;
+        process.wait_ready(READY_LIMIT, self.interrupt, || {
+            Ok(http::status(port, "/_ministack/health")
+                .is_ok_and(|status| status == 200)
+                .then_some(()))
+        })?;
+        self.services.push(process);
+        for (name, value) in [
+            (
+                "STORE_CONTRACT_ENDPOINT",
+                format!("http://127.0.0.1:{port}").as_str(),
+            ),
+            ("AWS_ACCESS_KEY_ID", "test"),
+            ("AWS_SECRET_ACCESS_KEY", "test"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_EC2_METADATA_DISABLED", "true"),
+        ] {
+            self.environment.insert(name, value.into());
+        }
+        Ok(())
+    }
+}

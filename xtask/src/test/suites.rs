@@ -1,0 +1,151 @@
+//! The suites, as data: what each is called, needs and runs, and how its results are counted.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::count::{self, Counts};
+use super::needs::Need;
+use crate::emulator;
+use crate::workspace::Workspace;
+
+/// A group of tests with one command.
+#[derive(Debug)]
+pub(crate) struct Suite {
+    /// As named on the command line.
+    pub(crate) name: &'static str,
+    /// The suite is part of a commit that has this file.
+    pub(crate) listed_with: &'static str,
+    /// What to do.
+    pub(crate) run: Run,
+}
+
+/// How a suite runs.
+#[derive(Debug)]
+pub(crate) enum Run {
+    /// In this process.
+    Tidy,
+    /// As a child.
+    Command {
+        /// What must be there first.
+        needs: &'static [Need],
+        /// Builds the command line.
+        command: fn(&Workspace) -> Command,
+        /// Reads the results from the output; `None` for a command that only says yes or no.
+        count: Option<fn(&str) -> Counts>,
+    },
+}
+
+/// Where the tests with real MCP clients live, relative to the checkout.
+pub(crate) const CLIENTS: &str = "gateway/tests/clients";
+
+/// All suites, the quick ones first.
+pub(crate) const SUITES: &[Suite] = &[
+    Suite {
+        name: "tidy",
+        listed_with: "Cargo.toml",
+        run: Run::Tidy,
+    },
+    Suite {
+        name: "fmt",
+        listed_with: "Cargo.toml",
+        run: Run::Command {
+            needs: &[],
+            command: |workspace| cargo(workspace, &["fmt", "--all", "--check"]),
+            count: None,
+        },
+    },
+    Suite {
+        name: "clippy",
+        listed_with: "Cargo.toml",
+        run: Run::Command {
+            needs: &[],
+            command: |workspace| {
+                cargo(
+                    workspace,
+                    &[
+                        "clippy",
+                        "--locked",
+                        "--workspace",
+                        "--all-targets",
+                        "--",
+                        "--deny",
+                        "warnings",
+                    ],
+                )
+            },
+            count: None,
+        },
+    },
+    Suite {
+        name: "rust",
+        listed_with: "Cargo.toml",
+        run: Run::Command {
+            needs: &[Need::Emulator, Need::ForeignStore],
+            command: |workspace| cargo(workspace, &["test", "--locked", "--workspace", "--no-fail-fast"]),
+            count: Some(count::cargo_test),
+        },
+    },
+    Suite {
+        name: "emulator",
+        listed_with: "xtask/emulator/package-lock.json",
+        run: Run::Command {
+            needs: &[Need::Emulator],
+            command: |workspace| node_test(workspace, emulator::DIRECTORY),
+            count: Some(count::node_test),
+        },
+    },
+    Suite {
+        name: "clients",
+        listed_with: "gateway/tests/clients/package-lock.json",
+        run: Run::Command {
+            needs: &[Need::Emulator, Need::Gateway, Need::Clients],
+            command: |workspace| node_test(workspace, CLIENTS),
+            count: Some(count::node_test),
+        },
+    },
+    Suite {
+        name: "conformance",
+        listed_with: "gateway/tests/clients/conformance.mjs",
+        run: Run::Command {
+            needs: &[Need::Emulator, Need::Gateway, Need::Clients],
+            command: conformance,
+            count: Some(count::summary_line),
+        },
+    },
+];
+
+/// The suites of this commit.
+pub(crate) fn listed(workspace: &Workspace) -> Vec<&'static Suite> {
+    SUITES
+        .iter()
+        .filter(|suite| workspace.root().join(suite.listed_with).exists())
+        .collect()
+}
+
+fn cargo(workspace: &Workspace, arguments: &[&str]) -> Command {
+    let mut command = Command::new("cargo");
+    command.args(arguments).current_dir(workspace.root());
+    command
+}
+
+fn node_test(workspace: &Workspace, directory: &str) -> Command {
+    let mut command = Command::new("node");
+    command
+        .args(["--test", "--test-reporter=spec"])
+        .current_dir(workspace.root().join(directory));
+    command
+}
+
+/// The conformance suite needs a newer Node than the rest: the one that its lock file pins.
+fn conformance(workspace: &Workspace) -> Command {
+    let directory = workspace.root().join(CLIENTS);
+    let pinned = directory.join("node_modules/.bin/node");
+    let node = if pinned.exists() {
+        pinned
+    } else {
+        PathBuf::from("node")
+    };
+    let mut command = Command::new(node);
+    command.arg("conformance.mjs").current_dir(directory);
+    command
+}

@@ -1,0 +1,190 @@
+//! What holds for the repository as a whole: manifests, lock files, decision records, traces of a machine.
+
+use std::collections::BTreeMap;
+
+use super::source::Source;
+use super::{Offence, Tree};
+
+/// Directories of people on their machines. Written in halves, so that this file does not contain them.
+const HOMES: &[&str] = &[
+    concat!("/ho", "me/"),
+    concat!("/Us", "ers/"),
+    concat!("/ro", "ot/"),
+];
+
+/// The one source that `Cargo.lock` may name: every mirror of it writes the same.
+const CRATES_IO: &str = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
+
+/// Every crate takes the workspace's lints.
+pub(super) fn lints(tree: &Tree) -> Vec<Offence> {
+    let takes = |text: &str| {
+        let mut lines = text.lines().map(str::trim).skip_while(|line| *line != "[lints]");
+        lines.next().is_some() && lines.next() == Some("workspace = true")
+    };
+    tree.files
+        .iter()
+        .filter(|file| {
+            file.name() == "Cargo.toml" && file.text.lines().any(|line| line.trim() == "[package]")
+        })
+        .filter(|file| !takes(&file.text))
+        .map(|file| {
+            let what = "the crate has lints of its own or none";
+            Offence::new(&file.path, 1, what, "write `[lints]` and `workspace = true`")
+        })
+        .collect()
+}
+
+/// No number names two decisions.
+pub(super) fn adr_numbers(tree: &Tree) -> Vec<Offence> {
+    let mut first = BTreeMap::new();
+    let mut offences = Vec::new();
+    for file in &tree.files {
+        let Some(name) = file
+            .path
+            .strip_prefix("docs/adr/")
+            .filter(|_| file.has_extension("md"))
+        else {
+            continue;
+        };
+        let Some((number, _)) = name
+            .split_once('-')
+            .filter(|(number, _)| number.parse::<u32>().is_ok())
+        else {
+            continue;
+        };
+        if let Some(other) = first.insert(number, name) {
+            let what = format!("the number {number} belongs to `{other}` as well");
+            offences.push(Offence::new(&file.path, 1, what, "take the next free number"));
+        }
+    }
+    offences
+}
+
+/// Where a package was downloaded from depends on the machine, so no file says it.
+pub(super) fn registries(tree: &Tree) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    for file in &tree.files {
+        for (index, line) in file.text.lines().enumerate() {
+            if names_registry(file, line.trim()) {
+                let what = "the line names the registry of a machine";
+                let fix = "leave it to the configuration of whoever installs";
+                offences.push(Offence::new(&file.path, index + 1, what, fix));
+            }
+        }
+    }
+    offences
+}
+
+fn names_registry(file: &Source, line: &str) -> bool {
+    match file.name() {
+        "package-lock.json" => line.starts_with("\"resolved\":"),
+        "Cargo.lock" => line.starts_with("source = ") && line != CRATES_IO,
+        ".npmrc" => line.contains("registry="),
+        "config.toml" if file.path.ends_with(".cargo/config.toml") => ["[source", "[registr"]
+            .iter()
+            .any(|table| line.starts_with(table)),
+        _ if file.path.contains("/requirements/") && file.has_extension("txt") => {
+            !line.starts_with('#') && (line.starts_with('-') || line.contains("://"))
+        }
+        _ => false,
+    }
+}
+
+/// Nothing of the machine that somebody worked on.
+pub(super) fn machine_paths(tree: &Tree) -> Vec<Offence> {
+    let mut offences = Vec::new();
+    for file in &tree.files {
+        for (index, line) in file.text.lines().enumerate() {
+            let home = HOMES.iter().any(|home| line.contains(home));
+            if home || line.contains(&tree.root) {
+                let what = "the line has a path of one machine";
+                offences.push(Offence::new(
+                    &file.path,
+                    index + 1,
+                    what,
+                    "write it relative to the checkout",
+                ));
+            }
+        }
+    }
+    offences
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::assert_lines;
+    use super::*;
+
+    #[test]
+    fn a_crate_without_the_workspaces_lints_is_found() {
+        let check = |text, lines| assert_lines(lints, "a/Cargo.toml", text, lines);
+        check("[package]\nname = \"a\"\n\n[lints]\nworkspace = true\n", &[]);
+        check("[package]\nname = \"a\"\n", &[1]);
+        check(
+            "[package]\nname = \"a\"\n[lints.rust]\nunsafe_code = \"allow\"\n",
+            &[1],
+        );
+        check("[package]\n[lints]\n[dependencies]\na.workspace = true\n", &[1]);
+        check("[workspace]\n", &[]);
+    }
+
+    #[test]
+    fn two_decisions_with_one_number_are_found() {
+        let tree = |second| {
+            Tree::sample(&[
+                ("docs/adr/0001-a.md", ""),
+                (second, ""),
+                ("docs/adr/README.md", ""),
+            ])
+        };
+        assert_eq!(adr_numbers(&tree("docs/adr/0002-b.md")), []);
+        let offences = adr_numbers(&tree("docs/adr/0001-b.md"));
+        assert_eq!(offences.len(), 1);
+        assert!(
+            offences[0]
+                .to_string()
+                .starts_with("docs/adr/0001-b.md:1: the number 0001 belongs to `0001-a.md`")
+        );
+    }
+
+    #[test]
+    fn a_lock_file_that_names_a_host_is_found() {
+        let url = "https://packages.example.com/a";
+        let check = |path, text: &str, lines| assert_lines(registries, path, text, lines);
+        check(
+            "x/package-lock.json",
+            &format!("{{\n  \"resolved\": \"{url}\",\n"),
+            &[2],
+        );
+        check("x/package-lock.json", "{\n  \"integrity\": \"sha512-x\",\n", &[]);
+        check(
+            "Cargo.lock",
+            &format!("{CRATES_IO}\nsource = \"registry+{url}\"\n"),
+            &[2],
+        );
+        check(
+            "xtask/requirements/a.txt",
+            &format!("# {url}\na==1\n--index-url {url}\n"),
+            &[3],
+        );
+        check("xtask/requirements/a.txt", &format!("a @ {url}\n"), &[1]);
+        check(
+            ".npmrc",
+            &format!("omit-lockfile-registry-resolved=true\nregistry={url}\n"),
+            &[2],
+        );
+        check(
+            ".cargo/config.toml",
+            "[alias]\nx = \"run\"\n[source.crates-io]\n",
+            &[3],
+        );
+    }
+
+    #[test]
+    fn a_path_of_one_machine_is_found() {
+        let check = |text: &str, lines| assert_lines(machine_paths, "docs/a.md", text, lines);
+        check("see docs/b.md\n", &[]);
+        check(&format!("see {}ann/notes\n", HOMES[0]), &[1]);
+        check("\ncd /checkout/of/someone\n", &[2]);
+    }
+}
