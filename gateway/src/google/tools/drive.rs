@@ -145,7 +145,7 @@ pub(super) struct File {
     id: String,
     name: String,
     mime_type: String,
-    /// In bytes. Google's own formats have none.
+    /// In bytes. Folders and shortcuts have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
