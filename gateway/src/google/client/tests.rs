@@ -174,6 +174,19 @@ async fn no_answer_ends_with_the_deadline_of_the_call_or_of_its_context() {
 }
 
 #[tokio::test]
+async fn a_silent_token_endpoint_ends_with_the_deadline_too() {
+    let limits = Limits {
+        call: Duration::from_millis(300),
+        ..SHORT
+    };
+    let world = World::new(limits, |_| Reply::Hang).await;
+    world.login("ana", 0).await;
+    let error = ask(&world).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::Timeout);
+    assert!(error.message.contains("token endpoint"), "{error}");
+}
+
+#[tokio::test]
 async fn a_cancelled_call_ends_at_once_while_google_is_silent() {
     let world = world(
         Limits {

@@ -1,6 +1,7 @@
 //! The registry: names, order, schemas, and results of calls that never reach Google.
 
 mod discovery;
+mod fake;
 mod results;
 
 use serde_json::json;
