@@ -168,7 +168,8 @@ impl<'a> Call<'a> {
 
     /// The person's token, for facts about it.
     pub(crate) async fn bearer(&self) -> Result<Arc<Bearer>, ToolError> {
-        self.client.credentials.bearer(&self.context.principal.user).await
+        self.token(self.client.credentials.bearer(&self.context.principal.user))
+            .await
     }
 
     /// A JSON answer.
@@ -202,8 +203,7 @@ impl<'a> Call<'a> {
     async fn fetch(&self, url: &Url, api: &str) -> Result<Answer, ToolError> {
         let user = &self.context.principal.user;
         let credentials = &self.client.credentials;
-        // Tokens are fetched outside of `waiting`: a cancelled call must not lose a rotated refresh token.
-        let mut bearer = credentials.bearer(user).await?;
+        let mut bearer = self.token(credentials.bearer(user)).await?;
         let mut renewed = false;
         let mut tried = 0;
         loop {
@@ -216,7 +216,7 @@ impl<'a> Call<'a> {
             };
             match &failure {
                 Failure::Refused(refusal, _) if refusal.status == 401 && !renewed => {
-                    bearer = credentials.renewed(user, &bearer).await?;
+                    bearer = self.token(credentials.renewed(user, &bearer)).await?;
                     renewed = true;
                     continue;
                 }
@@ -275,6 +275,18 @@ impl<'a> Call<'a> {
             total: None,
             message: format!("waiting {seconds:.1} s for Google"),
         });
+    }
+
+    /// Waits for a token until the call is out of time. A cancelled call goes on: giving up halfway could
+    /// lose a refresh token that the provider has just replaced.
+    async fn token(
+        &self,
+        work: impl Future<Output = Result<Arc<Bearer>, ToolError>>,
+    ) -> Result<Arc<Bearer>, ToolError> {
+        let bounded = tokio::time::timeout_at(self.deadline, work);
+        bounded
+            .await
+            .unwrap_or_else(|_| Err(late("Google's token endpoint")))
     }
 
     /// Waits for `work` until the call is cancelled or out of time.

@@ -124,10 +124,10 @@ impl Credentials {
         self.cache.invalidate(user).await;
     }
 
-    /// All callers of one person wait for the same load.
+    /// All callers of one person wait for the same load. Boxed, because it is large and rarely needed.
     async fn load(&self, user: &UserId, rejected: Option<&SecretString>) -> Result<Arc<Bearer>, ToolError> {
         self.cache
-            .try_get_with_by_ref(user, self.obtain(user, rejected))
+            .try_get_with_by_ref(user, Box::pin(self.obtain(user, rejected)))
             .await
             .map_err(|error| ToolError::clone(&error))
     }

@@ -135,8 +135,11 @@ struct When {
     /// RFC 3339 with offset.
     #[serde(skip_serializing_if = "Option::is_none")]
     date_time: Option<String>,
-    /// In which the event was made.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    /// The zone in which the event was made. It need not be that of `dateTime`, whose offset counts.
+    #[serde(
+        rename(serialize = "eventTimeZone", deserialize = "timeZone"),
+        skip_serializing_if = "Option::is_none"
+    )]
     time_zone: Option<String>,
 }
 

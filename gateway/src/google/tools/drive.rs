@@ -11,6 +11,8 @@ use crate::google::client::Call;
 use crate::google::error::ToolError;
 use crate::google::request::{Product, Request};
 use crate::google::text::CHARS_DEFAULT;
+#[cfg(test)]
+pub(super) use content::{export_request, media_request};
 
 const FILE_FIELDS: &str = "id,name,mimeType,size,modifiedTime,owners(displayName,emailAddress),parents,driveId,\
     webViewLink,shortcutDetails(targetId,targetMimeType)";
@@ -143,7 +145,7 @@ pub(super) struct File {
     id: String,
     name: String,
     mime_type: String,
-    /// In bytes. Google's own formats have none.
+    /// In bytes. Folders and shortcuts have none.
     #[serde(skip_serializing_if = "Option::is_none")]
     size: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -200,6 +202,15 @@ pub(super) struct Page {
 pub(super) struct Scope {
     drive_id: Option<String>,
     include_shared_drives: bool,
+}
+
+#[cfg(test)]
+pub(super) fn every_scope() -> Vec<Scope> {
+    let scope = |drive: Option<&str>, include_shared_drives| Scope {
+        drive_id: drive.map(str::to_owned),
+        include_shared_drives,
+    };
+    vec![scope(None, true), scope(None, false), scope(Some("d"), true)]
 }
 
 pub(super) fn list_request(scope: &Scope, query: &str) -> Request {

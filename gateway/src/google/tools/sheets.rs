@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::CoreTool;
 use crate::google::client::Call;
-use crate::google::error::ToolError;
+use crate::google::error::{ErrorCode, ToolError};
 use crate::google::request::{Product, Request};
 
 /// Characters of all cells together. A row that does not fit ends the answer.
@@ -240,7 +240,12 @@ impl CoreTool for GetValues {
 
     async fn run(call: &Call<'_>, args: ValuesArgs) -> Result<Values, ToolError> {
         let request = values_request(&args.spreadsheet_id, &args.range, args.value_render.as_str());
-        let answer: ValueRange = call.json(&request).await?;
+        let answer: ValueRange = call.json(&request).await.map_err(|error| match error.code {
+            ErrorCode::InvalidArgument => {
+                error.hinting("`sheets_get_metadata` tells sheets and named ranges")
+            }
+            _ => error,
+        })?;
         Ok(answer.cut(usize::try_from(args.max_rows).unwrap_or(usize::MAX)))
     }
 }

@@ -120,7 +120,9 @@ pub(super) async fn read(call: &Call<'_>, args: &ContentArgs) -> Result<Content,
             });
         }
     };
-    if let Some(size) = file.size.filter(|&size| size > BYTES_MAX) {
+    // The size of Google's own formats says nothing about that of their text.
+    let download = file.size.filter(|_| converted_to.is_none());
+    if let Some(size) = download.filter(|&size| size > BYTES_MAX) {
         let message = format!(
             "`{}` has {size} bytes, more than the {BYTES_MAX} that are read",
             file.name

@@ -4,13 +4,13 @@ use serde_json::json;
 
 use super::*;
 
-fn answer(range: &str, values: Value) -> ValueRange {
+fn answer(range: &str, values: &Value) -> ValueRange {
     serde_json::from_value(json!({ "range": range, "values": values })).unwrap()
 }
 
 #[test]
 fn ragged_rows_stay_as_they_are() {
-    let values = answer("Sheet1!A1:C3", json!([["Name", 3, true], [], ["Zoe"]])).cut(10);
+    let values = answer("Sheet1!A1:C3", &json!([["Name", 3, true], [], ["Zoe"]])).cut(10);
     assert_eq!(
         values.values,
         vec![
@@ -27,7 +27,7 @@ fn ragged_rows_stay_as_they_are() {
 
 #[test]
 fn missing_rows_are_announced_with_the_range_to_go_on_with() {
-    let values = answer("'My sheet'!B3:D1000", json!([[1], [2], [3]])).cut(2);
+    let values = answer("'My sheet'!B3:D1000", &json!([[1], [2], [3]])).cut(2);
     assert_eq!(values.values.len(), 2);
     assert_eq!(values.next_range.as_deref(), Some("'My sheet'!B5:D1000"));
     assert!(values.truncated);
@@ -36,13 +36,13 @@ fn missing_rows_are_announced_with_the_range_to_go_on_with() {
 #[test]
 fn a_row_that_does_not_fit_ends_the_answer_but_one_row_always_comes() {
     let long = "x".repeat(60_000);
-    let values = answer("S!A1:A3", json!([[long], [long], [1]])).cut(10);
+    let values = answer("S!A1:A3", &json!([[long], [long], [1]])).cut(10);
     assert_eq!(
         (values.values.len(), values.next_range.as_deref()),
         (1, Some("S!A2:A3"))
     );
     let huge = "x".repeat(CELL_CHARS_MAX + 1);
-    assert_eq!(answer("S!A1:A1", json!([[huge]])).cut(10).values.len(), 1);
+    assert_eq!(answer("S!A1:A1", &json!([[huge]])).cut(10).values.len(), 1);
 }
 
 #[test]
