@@ -83,15 +83,8 @@ fn run_suite(suite: &Suite, arguments: &[String], kit: &mut Kit<'_>) -> anyhow::
             needs,
             command,
             count,
-        } => run_command(suite.name, needs, command, arguments, kit).map(|(output, success)| {
-            let counts = count::settle(count.map(|count| count(&output)), success);
-            let report = if counts.failed == 0 {
-                String::new()
-            } else {
-                count::excerpt(&output)
-            };
-            (counts, report)
-        }),
+        } => run_command(suite.name, needs, command, arguments, kit)
+            .map(|(output, success)| judge(count, &output, success)),
     };
     let time = ui::seconds(start.elapsed());
     match result {
@@ -114,6 +107,18 @@ fn run_suite(suite: &Suite, arguments: &[String], kit: &mut Kit<'_>) -> anyhow::
             Ok(Counts { passed: 0, failed: 1 })
         }
     }
+}
+
+/// What the output says, and what of it to show if that is a failure.
+fn judge(count: Option<fn(&str) -> Counts>, output: &str, success: bool) -> (Counts, String) {
+    let counted = count.map(|count| count(output));
+    let silent = success && counted == Some(Counts::default());
+    let report = if silent {
+        "no test ran".to_owned()
+    } else {
+        count::excerpt(output)
+    };
+    (count::settle(counted, success), report)
 }
 
 /// Provides what the command needs and runs it: its whole output, and whether it exited with 0.
@@ -190,6 +195,21 @@ mod tests {
                 .hint()
                 .contains("tidy, fmt, clippy")
         );
+    }
+
+    #[test]
+    fn a_filter_that_matches_nothing_is_a_failure_that_says_so() {
+        let output = "running 0 tests\ntest result: ok. 0 passed; 0 failed; finished in 0.00s";
+        let (counts, report) = judge(Some(count::cargo_test), output, true);
+        assert_eq!(counts, Counts { passed: 0, failed: 1 });
+        assert_eq!(report, "no test ran");
+    }
+
+    #[test]
+    fn a_command_that_only_says_no_shows_its_output() {
+        let (counts, report) = judge(None, "Diff in a.rs:1", false);
+        assert_eq!(counts, Counts { passed: 0, failed: 1 });
+        assert_eq!(report, "Diff in a.rs:1");
     }
 
     #[test]

@@ -50,7 +50,7 @@ pub(crate) const SUITES: &[Suite] = &[
         listed_with: "Cargo.toml",
         run: Run::Command {
             needs: &[],
-            command: |workspace| cargo(workspace, &["fmt", "--all", "--check"]),
+            command: |workspace| cargo(workspace, &["fmt", "--all", "--check", "--", "--color=never"]),
             count: None,
         },
     },

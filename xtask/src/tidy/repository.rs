@@ -95,8 +95,7 @@ pub(super) fn machine_paths(tree: &Tree) -> Vec<Offence> {
     let mut offences = Vec::new();
     for file in &tree.files {
         for (index, line) in file.text.lines().enumerate() {
-            let home = HOMES.iter().any(|home| line.contains(home));
-            if home || line.contains(&tree.root) {
+            if HOMES.iter().any(|home| line.contains(home)) || has_absolute(line, &tree.root) {
                 let what = "the line has a path of one machine";
                 offences.push(Offence::new(
                     &file.path,
@@ -108,6 +107,16 @@ pub(super) fn machine_paths(tree: &Tree) -> Vec<Offence> {
         }
     }
     offences
+}
+
+/// Whether `path` stands in `line` as itself, not as the end of a longer path. A checkout right below the root
+/// of a file system (`/app` in a container) has too common a name to tell anything.
+fn has_absolute(line: &str, path: &str) -> bool {
+    let goes_on = |c: char| c.is_alphanumeric() || "_-./".contains(c);
+    path.split('/').count() > 2
+        && line
+            .match_indices(path)
+            .any(|(at, _)| !line.split_at(at).0.ends_with(goes_on))
 }
 
 #[cfg(test)]
@@ -186,5 +195,8 @@ mod tests {
         check("see docs/b.md\n", &[]);
         check(&format!("see {}ann/notes\n", HOMES[0]), &[1]);
         check("\ncd /checkout/of/someone\n", &[2]);
+        check("x = '/checkout/of/someone/docs'\n", &[1]);
+        check("see docs/checkout/of/someone\n", &[]);
+        assert!(!has_absolute("COPY gateway /app", "/app"));
     }
 }

@@ -40,7 +40,7 @@ impl Source {
         self.path.rsplit('/').next().unwrap_or_default()
     }
 
-    /// Test code by its place: `tests.rs`, `x.test.mjs`, or anything below a directory `tests` or `test`.
+    /// Test code by its place: `tests.rs`, `x.test.mjs`, or anything below a directory `tests`.
     pub(super) fn is_test(&self) -> bool {
         let directory = self.path.strip_suffix(self.name()).unwrap_or_default();
         let in_tests = directory.split('/').any(|part| part == "tests");
