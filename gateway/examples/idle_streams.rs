@@ -189,6 +189,7 @@ async fn watch_streams(
         }
         socket.write_all(request(index).as_bytes()).await?;
         let (count, dropped, stopped) = (Arc::clone(count), Arc::clone(&dropped), stopped.clone());
+        #[expect(clippy::disallowed_methods, reason = "the load generator has no lifecycle")]
         tasks.push(tokio::spawn(read_comments(
             socket,
             count,

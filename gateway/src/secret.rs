@@ -53,11 +53,11 @@ impl Keyring {
             .iter()
             .map(|secret| {
                 let bytes = derive(secret, purpose);
-                let id = derive(secret, "key id")
+                let id = derive(secret, "key id");
+                let id = id
                     .iter()
                     .take(4)
-                    .map(|b| format!("{b:02x}"))
-                    .collect();
+                    .fold(String::new(), |id, byte| format!("{id}{byte:02x}"));
                 Key { id, bytes }
             })
             .collect()

@@ -78,7 +78,7 @@ async fn damaged_session_ids_are_404() {
     let mut flipped = session.clone().into_bytes();
     flipped[40] = if flipped[40] == b'A' { b'B' } else { b'A' };
     let flipped = String::from_utf8(flipped).unwrap();
-    let truncated = &session[..session.len() - 3];
+    let truncated = session.get(..session.len() - 3).unwrap();
     for id in ["junk", "", truncated, &flipped, &"x".repeat(5_000)] {
         let answer = app.call(&token, id, "tools/list", json!({})).await;
         assert_eq!(answer.error(), (404, -32001), "{id:.40}");

@@ -22,11 +22,10 @@ pub struct Emulator {
     pub users: Vec<Account>,
 }
 
-/// A seeded account. The canary is in all of its data and in nobody else's.
+/// A seeded account.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Account {
     pub email: String,
-    pub canary: String,
 }
 
 /// The emulator of this test binary. It ends with the process: its standard input closes.
@@ -69,11 +68,10 @@ pub fn emulator() -> &'static Emulator {
 /// An account that no other test uses.
 pub fn fresh_account() -> Account {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let tests = emulator().users.iter().filter(|user| user.email.starts_with('t'));
+    let mut tests = emulator().users.iter().filter(|user| user.email.starts_with('t'));
     let next = NEXT.fetch_add(1, Ordering::Relaxed);
     tests
-        .skip(next)
-        .next()
+        .nth(next)
         .unwrap_or_else(|| panic!("more than {USERS} tests log in"))
         .clone()
 }

@@ -80,7 +80,7 @@ fn location(response: &Response) -> String {
 fn hidden_fields(html: &str) -> Vec<(String, String)> {
     let attribute = |tag: &str, name: &str| {
         let start = tag.find(&format!("{name}=\""))? + name.len() + 2;
-        let value = tag[start..].split('"').next()?;
+        let value = tag.get(start..)?.split('"').next()?;
         Some(
             value
                 .replace("&quot;", "\"")
