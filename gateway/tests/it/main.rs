@@ -8,6 +8,7 @@
 
 mod bad_input;
 mod login;
+mod offers;
 mod sessions;
 mod streams;
 #[cfg(test)]

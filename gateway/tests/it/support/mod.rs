@@ -164,7 +164,8 @@ impl TestApp {
     /// A modern request: `_meta` and the headers that repeat it.
     pub async fn modern(&self, token: &str, method: &str, mut params: Value) -> Answer {
         params["_meta"] = modern_meta();
-        let name = params.get("name").and_then(Value::as_str).map(str::to_owned);
+        let name = params.get("name").or_else(|| params.get("uri"));
+        let name = name.and_then(Value::as_str).map(str::to_owned);
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         let mut request = self
             .request(Method::POST, "/mcp", token)
