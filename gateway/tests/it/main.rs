@@ -7,6 +7,8 @@
 )]
 
 mod bad_input;
+#[cfg(test)]
+mod http_reference;
 mod login;
 mod sessions;
 mod streams;
