@@ -9,6 +9,7 @@
 mod bad_input;
 mod login;
 mod sessions;
+mod slow_calls;
 mod streams;
 #[cfg(test)]
 mod support;
