@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod connections;
 mod login;
 mod sessions;
 mod slow_calls;

@@ -176,7 +176,15 @@ impl TestApp {
 
     /// Starts a legacy session and returns its id.
     pub async fn initialize(&self, token: &str) -> String {
-        let answer = self.post(token, None, &initialize("2025-11-25")).await;
+        self.initialize_at("/mcp", token).await
+    }
+
+    /// The same on another path.
+    pub async fn initialize_at(&self, path: &str, token: &str) -> String {
+        let request = self
+            .request(Method::POST, path, token)
+            .json(&initialize("2025-11-25"));
+        let answer = Answer::read(request.send().await.unwrap()).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.session.expect("a session id")
     }
