@@ -1,7 +1,7 @@
 //! The one place that talks to Google's APIs: base URLs, deadlines, retries, bounds, cancellation.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -24,6 +24,9 @@ use crate::oidc::Provider;
 const TRIES: u32 = 3;
 /// What a caller is told to wait when Google names no time: its quotas are counted per minute.
 const QUOTA_WINDOW: Duration = Duration::from_mins(1);
+/// How long before the end of its budget a call gives up by itself, so that it can say what was silent
+/// before the dispatcher cuts it off.
+const CALL_MARGIN: Duration = Duration::from_millis(50);
 /// The largest error body that is read.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
@@ -81,7 +84,6 @@ pub(crate) struct Client {
     pub(crate) provider: Provider,
     pub(crate) clock: Clock,
     limits: Limits,
-    reachability: AtomicU8,
 }
 
 impl Client {
@@ -101,22 +103,16 @@ impl Client {
             provider,
             clock,
             limits,
-            reachability: AtomicU8::new(0),
         }
     }
 
     /// How the last request went.
     pub(crate) fn reachability(&self) -> Reachability {
-        match self.reachability.load(Ordering::Relaxed) {
-            1 => Reachability::Reachable,
-            2 => Reachability::Unreachable,
-            _ => Reachability::Unknown,
-        }
+        self.credentials.last_answer.reachability()
     }
 
     fn observe(&self, reachable: bool) {
-        self.reachability
-            .store(if reachable { 1 } else { 2 }, Ordering::Relaxed);
+        self.credentials.last_answer.note(reachable);
     }
 
     /// One attempt. The caller bounds its time.
@@ -157,7 +153,8 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     /// Starts the clock of a call.
     pub(crate) fn new(client: &'a Client, context: &'a CallContext) -> Self {
-        let budget = client.limits.call.min(context.remaining());
+        let remaining = context.remaining().saturating_sub(CALL_MARGIN);
+        let budget = client.limits.call.min(remaining);
         Self {
             client,
             context,
@@ -286,7 +283,7 @@ impl<'a> Call<'a> {
         let bounded = tokio::time::timeout_at(self.deadline, work);
         bounded
             .await
-            .unwrap_or_else(|_| Err(late("Google's token endpoint")))
+            .unwrap_or_else(|_| Err(self.silence("Google's token endpoint")))
     }
 
     /// Waits for `work` until the call is cancelled or out of time.
@@ -294,9 +291,15 @@ impl<'a> Call<'a> {
         let bounded = tokio::time::timeout_at(self.deadline, work);
         match self.context.cancel.run_until_cancelled(bounded).await {
             None => Err(ToolError::new(ErrorCode::Cancelled, "the call was cancelled")),
-            Some(Err(_)) => Err(late("Google")),
+            Some(Err(_)) => Err(self.silence("Google")),
             Some(Ok(value)) => Ok(value),
         }
+    }
+
+    /// The time of the call ran out while it waited for an answer.
+    fn silence(&self, api: &str) -> ToolError {
+        self.client.observe(false);
+        late(api)
     }
 }
 

@@ -8,6 +8,7 @@ use moka::future::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::{ErrorCode, ToolError};
+use super::last_answer::LastAnswer;
 use crate::clock::Clock;
 use crate::id::{self, UserId};
 use crate::model::google::GoogleGrant;
@@ -73,6 +74,8 @@ pub(crate) struct Credentials {
     provider: Provider,
     clock: Clock,
     cache: Cache<UserId, Arc<Bearer>>,
+    /// How Google answered, here and in the client of the APIs.
+    pub(super) last_answer: LastAnswer,
 }
 
 impl Credentials {
@@ -87,6 +90,7 @@ impl Credentials {
             provider,
             clock,
             cache,
+            last_answer: LastAnswer::default(),
         }
     }
 
@@ -177,6 +181,8 @@ impl Credentials {
         }
         let refresh = self.provider.refresh(&grant.refresh_token);
         let answer = tokio::time::timeout(REFRESH_TIMEOUT, refresh).await;
+        let silent = matches!(answer, Err(_) | Ok(Err(OidcError::Unreachable { .. })));
+        self.last_answer.note(!silent);
         match answer {
             Ok(Ok(tokens)) => Ok(self.keep(user, &grant, tokens).await),
             Ok(Err(OidcError::InvalidGrant)) => self.bury(user, grant).await,

@@ -7,6 +7,7 @@
 mod client;
 mod credentials;
 mod error;
+mod last_answer;
 mod mime;
 mod outline;
 mod request;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::*;
+use crate::google::Reachability;
 use crate::google::testing::{Hit, Reply, SHORT, START, World, token_answer};
 
 fn ana() -> UserId {
@@ -260,4 +261,20 @@ async fn no_debug_output_shows_a_token() {
             "{text}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_endpoint_out_of_order_is_google_out_of_reach() {
+    let broken = AtomicUsize::new(1);
+    let world = world(move |_| match broken.swap(0, Ordering::SeqCst) {
+        1 => Reply::Json(503, json!({ "error": "internal_failure" })),
+        _ => token_answer("new"),
+    })
+    .await;
+    world.login("ana", 0).await;
+    let error = world.client.credentials.bearer(&ana()).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::UpstreamUnavailable);
+    assert_eq!(world.client.reachability(), Reachability::Unreachable);
+    world.client.credentials.bearer(&ana()).await.unwrap();
+    assert_eq!(world.client.reachability(), Reachability::Reachable);
 }
