@@ -8,9 +8,13 @@
 
 mod bad_input;
 mod connections;
+mod isolation;
 mod login;
+mod outage;
 mod sessions;
 mod slow_calls;
 mod streams;
 #[cfg(test)]
 mod support;
+mod tools;
+mod versions;
