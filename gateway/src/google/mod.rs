@@ -27,6 +27,7 @@ use self::credentials::Credentials;
 use self::tools::Registry;
 use crate::clock::Clock;
 use crate::config::GoogleConfig;
+use crate::lifecycle::Lifecycle;
 use crate::model::call::CallContext;
 use crate::oidc::Provider;
 use crate::store::Store;
@@ -57,8 +58,9 @@ impl Google {
         provider: Provider,
         store: Store,
         clock: Clock,
+        lifecycle: Lifecycle,
     ) -> Self {
-        let credentials = Credentials::new(store, provider.clone(), clock.clone());
+        let credentials = Credentials::new(store, provider.clone(), clock.clone(), lifecycle);
         let base = config.api_base_url.clone();
         let limits = Limits::default();
         Self {
