@@ -148,6 +148,7 @@ fn assemble(config: Config, clock: &Clock, lifecycle: &Lifecycle) -> Result<App,
         provider.clone(),
         store.clone(),
         clock.clone(),
+        lifecycle.clone(),
     );
     let bearer = Bearer::new(keys.clone(), config.server.origin(), clock.clone());
     let oauth = OAuth::new(

@@ -8,9 +8,15 @@
 
 mod bad_input;
 #[cfg(test)]
+mod connections;
 mod http_reference;
+mod isolation;
 mod login;
+mod outage;
 mod sessions;
+mod slow_calls;
 mod streams;
 #[cfg(test)]
 mod support;
+mod tools;
+mod versions;
