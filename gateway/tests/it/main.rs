@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod hostile;
 mod login;
 mod sessions;
 mod streams;
