@@ -6,11 +6,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use slab::Slab;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -201,6 +203,11 @@ impl Wheel {
         };
         self.write(&mut inner, key, sse::chunk(events));
         inner.streams.contains(key)
+    }
+
+    /// Whether a session has a stream here.
+    pub fn carries(&self, session: SessionKey) -> bool {
+        self.lock().by_session.contains_key(&session)
     }
 
     /// Ends all streams of a session that was deleted.
@@ -403,6 +410,10 @@ fn close(inner: &mut Inner, key: usize, reason: CloseReason) {
         if keys.is_empty() {
             inner.by_session.remove(&entry.session);
         }
+    }
+    if entry.outbox.is_some() {
+        // A task waits for the reader and shares the socket. This wakes it, and ends the connection now.
+        let _ = SockRef::from(&*entry.socket).shutdown(Shutdown::Both);
     }
     let seconds = entry.opened.elapsed().as_secs();
     let session = entry.session.text();

@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+#[cfg(test)]
 mod hostile;
 mod login;
 mod sessions;
