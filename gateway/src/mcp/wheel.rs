@@ -162,14 +162,20 @@ impl Wheel {
     }
 
     /// Takes a connection over: writes `head` (the response head), a first comment and the stream's first
-    /// events, and keeps the stream until one side ends it.
-    pub fn adopt(self: &Arc<Self>, socket: TcpStream, head: &[u8], stream: IdleStream, place: Place) {
+    /// events, and keeps the stream until one side ends it. Gives the untouched connection back once the
+    /// process is stopping.
+    pub fn adopt(
+        self: &Arc<Self>,
+        socket: TcpStream,
+        head: &[u8],
+        stream: IdleStream,
+        place: Place,
+    ) -> Result<(), TcpStream> {
         let mut start = head.to_vec();
         start.extend_from_slice(&sse::chunk(&[sse::KEEP_ALIVE, &stream.first].concat()));
         let mut inner = self.lock();
         if inner.draining {
-            // Too late: the connection closes, and the client finds another task.
-            return;
+            return Err(socket);
         }
         let entry = Entry {
             socket: Arc::new(socket),
@@ -189,6 +195,7 @@ impl Wheel {
             close(&mut inner, oldest, CloseReason::Replaced);
         }
         self.write(&mut inner, key, start.into());
+        Ok(())
     }
 
     /// Sends events on the newest stream of a session (a message goes on exactly one). `false`: it has none here.

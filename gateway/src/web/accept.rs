@@ -41,8 +41,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const MAX_REFUSALS: usize = 256;
 /// How long telling may take.
 const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// What a connection over the cap is told, before it is closed.
-const FULL: &[u8] =
+/// What a connection is told that cannot be served, before it is closed.
+const UNAVAILABLE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// What every connection shares.
@@ -232,8 +232,11 @@ impl Connections {
             }
         }
         let socket = connection.into_parts().io.into_inner().into_inner();
-        if let Some((head, stream)) = takeover.take() {
-            self.wheel.adopt(socket, &head, stream, Box::new(place));
+        if let Some((head, stream)) = takeover.take()
+            && let Err(socket) = self.wheel.adopt(socket, &head, stream, Box::new(place))
+        {
+            // A stop came between the handler's look and now. The answer fits into any socket's buffer.
+            let _ = socket.try_write(UNAVAILABLE);
         }
     }
 }
@@ -245,7 +248,7 @@ async fn turn_away(mut socket: TcpStream) -> io::Result<()> {
     if socket.read(&mut request).await? == 0 {
         return Ok(());
     }
-    socket.write_all(FULL).await?;
+    socket.write_all(UNAVAILABLE).await?;
     socket.shutdown().await?;
     // Closing with unread bytes resets the connection, and the answer may be lost with it.
     while socket.read(&mut request).await? > 0 {}

@@ -91,3 +91,18 @@ async fn a_call_whose_stream_is_gone_is_refused_instead_of_left_without_an_answe
     let answer = Answer::read(answer.send().await.unwrap()).await;
     assert_eq!(answer.status, 503, "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_stream_that_a_stop_overtakes_is_refused_in_words() {
+    let app = start().await;
+    let token = app.token("1001");
+    let session = app.initialize(&token).await;
+    // As if the handler had looked just before.
+    app.app.mcp.wheel.drain();
+    let mut stream = Raw::open_stream(&app, &token, Some(&session), "/mcp").await;
+    let text = stream.read_to_end(SECOND).await;
+    assert!(
+        text.starts_with("HTTP/1.1 503") && text.contains("retry-after"),
+        "{text}"
+    );
+}
