@@ -7,8 +7,8 @@
 )]
 
 mod bad_input;
-#[cfg(test)]
 mod connections;
+mod hostile;
 mod http_reference;
 mod isolation;
 mod login;
