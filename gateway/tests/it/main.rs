@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+#[cfg(test)]
 mod connections;
 mod hostile;
 mod http_reference;
