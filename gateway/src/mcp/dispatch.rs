@@ -17,7 +17,7 @@ use crate::google::Google;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::catalog::Catalog;
 use crate::mcp::envelope::RequestId;
-use crate::mcp::error::{Code, RpcError, notification, printable, result_response, to_json};
+use crate::mcp::error::{RpcError, notification, printable, result_response, to_json};
 use crate::mcp::inflight::{InFlight, InFlightCall};
 use crate::mcp::wheel::{IdleStream, Wheel};
 use crate::model::call::{CallContext, CallEvent};
@@ -173,7 +173,7 @@ impl Mcp {
                 result = google.call(&context, &name, arguments) => {
                     result.ok_or_else(|| unknown_tool(&name))
                 }
-                () = cancel.cancelled() => Err(RpcError::new(Code::Cancelled, "the request was cancelled")),
+                () = cancel.cancelled() => Ok(failed("cancelled", "the call was cancelled")),
                 () = hard.cancelled() => Ok(failed("shutting_down", "the gateway is stopping; call again")),
                 () = tokio::time::sleep_until(deadline) => {
                     Ok(failed("timeout", &format!("`{name}` took longer than {} s; ask for less", budget.as_secs())))

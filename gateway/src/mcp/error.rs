@@ -29,8 +29,6 @@ pub enum Code {
     HeaderMismatch,
     /// The protocol version is not served (2026-07-28).
     UnsupportedVersion,
-    /// The client cancelled the request. Outside of the reserved range.
-    Cancelled,
 }
 
 impl Code {
@@ -46,7 +44,6 @@ impl Code {
             Self::SessionNotFound => -32001,
             Self::HeaderMismatch => -32020,
             Self::UnsupportedVersion => -32022,
-            Self::Cancelled => -32800,
         }
     }
 }

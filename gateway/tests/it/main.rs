@@ -7,9 +7,18 @@
 )]
 
 mod bad_input;
+#[cfg(test)]
+mod connections;
+mod hostile;
+mod http_reference;
+mod isolation;
 mod login;
 mod offers;
+mod outage;
 mod sessions;
+mod slow_calls;
 mod streams;
 #[cfg(test)]
 mod support;
+mod tools;
+mod versions;
