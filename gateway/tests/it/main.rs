@@ -7,6 +7,7 @@
 )]
 
 mod bad_input;
+mod clock;
 #[cfg(test)]
 mod connections;
 mod hostile;
