@@ -6,15 +6,25 @@
     reason = "nothing outside of this test can reach anything here"
 )]
 
+// `cfg(test)` tells clippy that helpers in these files are test code as well.
+#[cfg(test)]
+mod access;
 mod bad_input;
+#[cfg(test)]
 mod connections;
+#[cfg(test)]
 mod isolation;
 mod login;
+#[cfg(test)]
 mod outage;
 mod sessions;
+#[cfg(test)]
 mod slow_calls;
+mod status;
 mod streams;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
 mod tools;
+#[cfg(test)]
 mod versions;
