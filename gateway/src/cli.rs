@@ -20,9 +20,9 @@ const EXIT_CONFIG: u8 = 64;
 /// How long `gateway health` waits. Below the health check's own timeout.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
 
-/// One URL for Google Workspace tools and every MCP server of the company.
+/// One URL that gives every MCP client its user's Google Workspace.
 #[derive(Debug, Parser)]
-#[command(name = "gateway", version, about, long_about = None)]
+#[command(name = "gateway", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -141,10 +141,25 @@ impl Tree {
         self.files.iter().filter(|file| file.has_extension("rs"))
     }
 
+    /// Test code by its place, or because the module above declares it under `#[cfg(test)]`, or is test code itself.
+    fn is_test(&self, file: &Source) -> bool {
+        let declared_for_tests = || {
+            let Some((directory, name)) = module_of(&file.path) else {
+                return false;
+            };
+            let above = ["/mod.rs", ".rs", "/lib.rs", "/main.rs"].map(|end| format!("{directory}{end}"));
+            let above = self
+                .rust()
+                .find(|other| other.path != file.path && above.contains(&other.path));
+            above.is_some_and(|above| above.declares_for_tests(name) || self.is_test(above))
+        };
+        file.is_test() || (file.has_extension("rs") && declared_for_tests())
+    }
+
     /// The gateway's own code, without its tests.
     fn gateway(&self) -> impl Iterator<Item = (&Source, &str)> {
         self.rust()
-            .filter(|file| !file.is_test())
+            .filter(|file| !self.is_test(file))
             .filter_map(|file| Some((file, file.path.strip_prefix("gateway/src/")?)))
     }
 
@@ -161,6 +176,13 @@ impl Tree {
     }
 }
 
+/// Where the module of a Rust file is declared, without an ending, and its name. The root of a crate has neither.
+fn module_of(path: &str) -> Option<(&str, &str)> {
+    let path = path.strip_suffix(".rs")?;
+    let module = path.strip_suffix("/mod").unwrap_or(path).rsplit_once('/');
+    module.filter(|(_, name)| !["lib", "main"].contains(name))
+}
+
 /// Asserts that `rule` finds in a file with `text` at `path` exactly the given lines.
 #[cfg(test)]
 #[track_caller]
@@ -170,4 +192,66 @@ fn assert_lines(rule: Rule, path: &str, text: &str, lines: &[usize]) {
         .map(|offence| offence.line)
         .collect();
     assert_eq!(found, lines, "{path}: {text}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether the last file is test code beside the others.
+    fn last_is_test(files: &[(&str, &str)]) -> bool {
+        let tree = Tree::sample(files);
+        tree.is_test(tree.files.last().unwrap())
+    }
+
+    #[test]
+    fn a_module_that_is_declared_for_tests_only_is_test_code() {
+        let test = "#[cfg(test)]\npub(crate) mod fake;\n";
+        assert!(last_is_test(&[
+            ("g/src/oidc/mod.rs", test),
+            ("g/src/oidc/fake.rs", "")
+        ]));
+        assert!(last_is_test(&[
+            ("g/src/oidc.rs", test),
+            ("g/src/oidc/fake.rs", "")
+        ]));
+        assert!(last_is_test(&[("g/src/lib.rs", test), ("g/src/fake.rs", "")]));
+        assert!(last_is_test(&[("g/src/lib.rs", test), ("g/src/fake/mod.rs", "")]));
+    }
+
+    #[test]
+    fn so_is_what_it_declares_itself() {
+        assert!(last_is_test(&[
+            ("g/src/store/mod.rs", "#[cfg(test)]\nmod fake;\n"),
+            ("g/src/store/fake.rs", "mod rows;\n"),
+            ("g/src/store/fake/rows.rs", ""),
+        ]));
+    }
+
+    #[test]
+    fn any_other_module_is_not() {
+        for above in [
+            "mod fake;\n",
+            "#[cfg(test)]\nmod other;\nmod fake;\n",
+            "#[cfg(test)]\nmod faker;\n",
+            "// #[cfg(test)]\nmod fake;\n",
+            "#[cfg(feature = \"x\")]\nmod fake;\n",
+            "",
+        ] {
+            assert!(
+                !last_is_test(&[("g/src/oidc/mod.rs", above), ("g/src/oidc/fake.rs", "")]),
+                "{above}"
+            );
+        }
+        let test = "#[cfg(test)]\nmod fake;\n";
+        assert!(!last_is_test(&[
+            ("g/src/store/mod.rs", test),
+            ("g/src/oidc/fake.rs", "")
+        ]));
+        assert!(!last_is_test(&[("g/src/oidc/fake.rs", "")]));
+        assert!(!last_is_test(&[
+            ("g/src/lib.rs", "mod app;"),
+            ("g/src/main.rs", "mod cli;")
+        ]));
+    }
 }

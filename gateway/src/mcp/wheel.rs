@@ -6,11 +6,13 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::{Buf as _, Bytes};
 use slab::Slab;
+use socket2::SockRef;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -160,14 +162,20 @@ impl Wheel {
     }
 
     /// Takes a connection over: writes `head` (the response head), a first comment and the stream's first
-    /// events, and keeps the stream until one side ends it.
-    pub fn adopt(self: &Arc<Self>, socket: TcpStream, head: &[u8], stream: IdleStream, place: Place) {
+    /// events, and keeps the stream until one side ends it. Gives the untouched connection back once the
+    /// process is stopping.
+    pub fn adopt(
+        self: &Arc<Self>,
+        socket: TcpStream,
+        head: &[u8],
+        stream: IdleStream,
+        place: Place,
+    ) -> Result<(), TcpStream> {
         let mut start = head.to_vec();
         start.extend_from_slice(&sse::chunk(&[sse::KEEP_ALIVE, &stream.first].concat()));
         let mut inner = self.lock();
         if inner.draining {
-            // Too late: the connection closes, and the client finds another task.
-            return;
+            return Err(socket);
         }
         let entry = Entry {
             socket: Arc::new(socket),
@@ -187,6 +195,7 @@ impl Wheel {
             close(&mut inner, oldest, CloseReason::Replaced);
         }
         self.write(&mut inner, key, start.into());
+        Ok(())
     }
 
     /// Sends events on the newest stream of a session (a message goes on exactly one). `false`: it has none here.
@@ -201,6 +210,11 @@ impl Wheel {
         };
         self.write(&mut inner, key, sse::chunk(events));
         inner.streams.contains(key)
+    }
+
+    /// Whether a session has a stream here.
+    pub fn carries(&self, session: SessionKey) -> bool {
+        self.lock().by_session.contains_key(&session)
     }
 
     /// Ends all streams of a session that was deleted.
@@ -403,6 +417,10 @@ fn close(inner: &mut Inner, key: usize, reason: CloseReason) {
         if keys.is_empty() {
             inner.by_session.remove(&entry.session);
         }
+    }
+    if entry.outbox.is_some() {
+        // A task waits for the reader and shares the socket. This wakes it, and ends the connection now.
+        let _ = SockRef::from(&*entry.socket).shutdown(Shutdown::Both);
     }
     let seconds = entry.opened.elapsed().as_secs();
     let session = entry.session.text();

@@ -17,7 +17,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Socket, TcpKeepalive, Type};
-use tokio::io::AsyncWriteExt as _;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
@@ -32,10 +32,17 @@ use crate::web::phase::{Phase, PhaseBody, PhaseIo};
 const BACKLOG: i32 = 4_096;
 /// Data that nobody acknowledges for this long ends the connection: half-open clients are gone.
 const TCP_USER_TIMEOUT: Duration = Duration::from_mins(1);
+/// Largest head of a request; beyond it hyper answers 431. Its own bound of 400 KiB, times all connections, would
+/// be more memory than there is.
+const MAX_HEAD: usize = 64 << 10;
 /// Pause after a failed accept: the usual cause, no free descriptors, needs time, not a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// What a connection over the cap is told, before it is closed.
-const FULL: &[u8] =
+/// Connections over the cap that are being told so; those beyond are closed without a word.
+const MAX_REFUSALS: usize = 256;
+/// How long telling may take.
+const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
+/// What a connection is told that cannot be served, before it is closed.
+const UNAVAILABLE: &[u8] =
     b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
 /// What every connection shares.
@@ -43,6 +50,7 @@ const FULL: &[u8] =
 pub struct Connections {
     config: ServerConfig,
     places: Arc<Semaphore>,
+    refusals: Arc<Semaphore>,
     wheel: Arc<Wheel>,
     lifecycle: Lifecycle,
 }
@@ -109,6 +117,7 @@ impl Connections {
         Arc::new(Self {
             config,
             places,
+            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
             wheel,
             lifecycle,
         })
@@ -138,7 +147,7 @@ impl Connections {
         }
     }
 
-    fn welcome(self: Arc<Self>, mut socket: TcpStream, peer: SocketAddr, router: Router) {
+    fn welcome(self: Arc<Self>, socket: TcpStream, peer: SocketAddr, router: Router) {
         if let Err(error) = self.tune(&socket) {
             tracing::debug!(%error, "socket options were refused");
         }
@@ -150,9 +159,12 @@ impl Connections {
                 limit = self.config.max_connections,
                 "connection refused: all places are taken"
             );
-            lifecycle.spawn(async move {
-                let _ = tokio::time::timeout(ACCEPT_PAUSE, socket.write_all(FULL)).await;
-            });
+            if let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() {
+                lifecycle.spawn(async move {
+                    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, turn_away(socket)).await;
+                    drop(turn);
+                });
+            }
         }
     }
 
@@ -198,6 +210,7 @@ impl Connections {
         let io = TokioIo::new(PhaseIo::new(socket, Arc::clone(&phase)));
         let mut connection = http1::Builder::new()
             .header_read_timeout(None)
+            .max_header_size(MAX_HEAD)
             .serve_connection(io, service);
         let mut draining = false;
         loop {
@@ -219,8 +232,25 @@ impl Connections {
             }
         }
         let socket = connection.into_parts().io.into_inner().into_inner();
-        if let Some((head, stream)) = takeover.take() {
-            self.wheel.adopt(socket, &head, stream, Box::new(place));
+        if let Some((head, stream)) = takeover.take()
+            && let Err(socket) = self.wheel.adopt(socket, &head, stream, Box::new(place))
+        {
+            // A stop came between the handler's look and now. The answer fits into any socket's buffer.
+            let _ = socket.try_write(UNAVAILABLE);
         }
     }
+}
+
+/// Answers the first request of a connection that there is no place for.
+async fn turn_away(mut socket: TcpStream) -> io::Result<()> {
+    let mut request = [0; 4096];
+    // An answer before the request is an error to most clients.
+    if socket.read(&mut request).await? == 0 {
+        return Ok(());
+    }
+    socket.write_all(UNAVAILABLE).await?;
+    socket.shutdown().await?;
+    // Closing with unread bytes resets the connection, and the answer may be lost with it.
+    while socket.read(&mut request).await? > 0 {}
+    Ok(())
 }

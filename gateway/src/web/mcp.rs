@@ -184,21 +184,25 @@ async fn messages(
     let session = session.map_err(|error| session_error(None, error))?;
     let body = read_body(request).await?;
     let message = envelope::parse(&body).map_err(|(id, error)| rpc_error(400, id.as_ref(), &error))?;
-    let reply = app.mcp.legacy(&principal, Some(&session), message).await;
-    let delivered = match reply {
-        Reply::Message { body, .. } => app.mcp.wheel.send(session.key, &sse::message(&body)),
-        Reply::Call(call) => {
-            app.mcp.deliver(session.key, call);
-            true
-        }
-        Reply::Accepted | Reply::Idle(_) => true,
-    };
-    if delivered {
-        return Ok(StatusCode::ACCEPTED);
+    // Asked before the work begins: an answer that nobody can get would be worse than none.
+    if matches!(message, Message::Request { .. }) && !app.mcp.wheel.carries(session.key) {
+        return Err(unconnected());
     }
-    Err(unavailable(
-        "the event stream of this session is not connected here; open it again",
-    ))
+    let reply = app.mcp.legacy(&principal, Some(&session), message).await;
+    match reply {
+        Reply::Message { body, .. } => {
+            if !app.mcp.wheel.send(session.key, &sse::message(&body)) {
+                return Err(unconnected());
+            }
+        }
+        Reply::Call(call) => app.mcp.deliver(session.key, call),
+        Reply::Accepted | Reply::Idle(_) => {}
+    }
+    Ok(StatusCode::ACCEPTED)
+}
+
+fn unconnected() -> Refused {
+    unavailable("the event stream of this session is not connected here; open it again")
 }
 
 async fn respond(app: &App, reply: Reply, takeover: Option<Takeover>) -> Result<Response, Refused> {

@@ -3,15 +3,16 @@
 //! hyper's own header timeout also runs on idle connections, so it cannot tell a slow attacker (10 s) from
 //! a load balancer that keeps a connection for later (more than 300 s). Watching the bytes can.
 
-use std::pin::Pin;
+use std::future::poll_fn;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use std::io;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
@@ -66,15 +67,27 @@ impl Phase {
     }
 
     /// Completes when the current phase has lasted too long.
+    ///
+    /// To be polled by the task that serves the connection, after the connection itself: every change of
+    /// phase happens in there, so that no wake-up of its own is needed to see an earlier deadline.
     pub async fn expired(&self) {
-        loop {
-            match self.deadline() {
-                Some(deadline) if deadline <= Instant::now() => return,
-                Some(deadline) => tokio::time::sleep_until(deadline).await,
-                // Busy: look again when the next phase can end at the earliest.
-                None => tokio::time::sleep(self.header_timeout).await,
+        let mut timer = pin!(tokio::time::sleep(self.header_timeout));
+        poll_fn(|cx| {
+            loop {
+                let Some(deadline) = self.deadline() else {
+                    return Poll::Pending;
+                };
+                // A timer that fires too early is moved on; moving it at every request would cost more.
+                if deadline < timer.deadline() || timer.is_elapsed() {
+                    timer.as_mut().reset(deadline);
+                }
+                ready!(timer.as_mut().poll(cx));
+                if deadline <= timer.deadline() {
+                    return Poll::Ready(());
+                }
             }
-        }
+        })
+        .await;
     }
 
     /// Completes after `asked`, once everything that hyper wrote is in the kernel's hands.

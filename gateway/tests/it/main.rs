@@ -12,6 +12,8 @@ mod access;
 mod bad_input;
 #[cfg(test)]
 mod connections;
+mod hostile;
+mod http_reference;
 #[cfg(test)]
 mod isolation;
 mod login;

@@ -39,7 +39,7 @@ pub(super) fn sizes(tree: &Tree) -> Vec<Offence> {
                 .iter()
                 .any(|extension| file.has_extension(extension))
         })
-        .filter(|file| !file.is_test())
+        .filter(|file| !tree.is_test(file))
         .filter_map(|file| {
             let lines = file.text.lines().count();
             let what = format!("{lines} lines, {FILE_LINES} are allowed");

@@ -47,6 +47,12 @@ impl Source {
         in_tests || self.name() == "tests.rs" || self.name().contains(".test.")
     }
 
+    /// Whether the file declares `mod name;`, and does so under `#[cfg(test)]` only.
+    pub(super) fn declares_for_tests(&self, name: &str) -> bool {
+        let everything = without_literals(&self.text);
+        declares(&everything, name) && !declares(&without_tests(&everything), name)
+    }
+
     /// The code with comments, literals and inline tests blanked out; every line stays where it is.
     pub(super) fn code(&self) -> String {
         without_tests(&without_literals(&self.text))
@@ -188,6 +194,19 @@ fn item_length(item: &str) -> usize {
         }
     }
     item.len()
+}
+
+/// Whether blanked code has `mod name;`.
+fn declares(code: &str, name: &str) -> bool {
+    let declaration = [
+        Token::Word("mod".to_owned()),
+        Token::Word(name.to_owned()),
+        Token::Sign(';'),
+    ];
+    let tokens: Vec<Token> = tokens(code).into_iter().map(|(_, token)| token).collect();
+    tokens
+        .windows(declaration.len())
+        .any(|window| window == declaration)
 }
 
 fn blank(c: char) -> char {

@@ -1,0 +1,108 @@
+//! Peers that stall, flood or leave at the worst moment, and stops in the middle of it.
+
+use std::time::Duration;
+
+use gateway::lifecycle::Stopped;
+use gateway::session::directory::SessionKey;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::support::raw::Raw;
+use crate::support::{Answer, Setup, TestApp, start};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+async fn kept_alive(app: &TestApp) -> Raw {
+    let mut raw = Raw::connect(app).await;
+    let host = app.url.strip_prefix("http://").unwrap();
+    raw.send(&format!("GET /health HTTP/1.1\r\nhost: {host}\r\n\r\n"))
+        .await;
+    raw.read_until("200 OK", SECOND).await;
+    raw
+}
+
+#[tokio::test]
+async fn slow_headers_are_cut_on_a_kept_alive_connection_too() {
+    let app = Setup::default().env("HEADER_TIMEOUT", "1000").start().await;
+    let mut raw = kept_alive(&app).await;
+    raw.send("GET /health HTTP/1.1\r\nhost:").await;
+    raw.read_to_end(3 * SECOND).await;
+}
+
+#[tokio::test]
+async fn headers_beyond_64_kib_are_431() {
+    let app = start().await;
+    let mut raw = Raw::connect(&app).await;
+    let host = app.url.strip_prefix("http://").unwrap();
+    let filler = "x".repeat(80 << 10);
+    raw.send(&format!(
+        "GET /health HTTP/1.1\r\nhost: {host}\r\nfiller: {filler}\r\n\r\n"
+    ))
+    .await;
+    let text = raw.read_until("\r\n\r\n", SECOND).await;
+    assert!(text.starts_with("HTTP/1.1 431"), "{text:.100}");
+}
+
+#[tokio::test]
+async fn a_connection_beyond_the_cap_is_told_so() {
+    let app = Setup::default().env("MAX_CONNECTIONS", "1").start().await;
+    let _first = kept_alive(&app).await;
+    for _ in 0..20 {
+        let answer = app.http.get(format!("{}/health", app.url)).send().await.unwrap();
+        assert_eq!(answer.status(), 503);
+    }
+}
+
+#[tokio::test]
+async fn a_reader_that_stalls_does_not_hold_up_a_stop() {
+    let app = start().await;
+    let token = app.token("1001");
+    let session = app.initialize(&token).await;
+    let mut stream = Raw::open_stream(&app, &token, Some(&session), "/mcp").await;
+    stream.read_until(": keep-alive\n\n", SECOND).await;
+    let megabyte = vec![b':'; 1 << 20];
+    let key = SessionKey::of(&session);
+    let mut sent = 0;
+    while app.app.mcp.wheel.send(key, &megabyte) {
+        sent += 1;
+        assert!(sent < 100, "nobody reads, and the outbox has a bound");
+    }
+    let stopped = app.app.lifecycle.drain(5 * SECOND, std::future::pending()).await;
+    assert_eq!(stopped, Stopped::Clean);
+}
+
+#[tokio::test]
+async fn a_call_whose_stream_is_gone_is_refused_instead_of_left_without_an_answer() {
+    let app = start().await;
+    let token = app.token("1001");
+    let mut stream = Raw::open_stream(&app, &token, None, "/mcp").await;
+    let text = stream.read_until("\n\n\r\n", SECOND).await;
+    let endpoint = text
+        .lines()
+        .find_map(|line| line.strip_prefix("data: "))
+        .unwrap()
+        .to_owned();
+    drop(stream);
+    while app.app.mcp.wheel.stats().streams > 0 {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let call = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": {"name": "whoami"}});
+    let answer = app.request(Method::POST, &endpoint, &token).json(&call);
+    let answer = Answer::read(answer.send().await.unwrap()).await;
+    assert_eq!(answer.status, 503, "{answer:?}");
+}
+
+#[tokio::test]
+async fn a_stream_that_a_stop_overtakes_is_refused_in_words() {
+    let app = start().await;
+    let token = app.token("1001");
+    let session = app.initialize(&token).await;
+    // As if the handler had looked just before.
+    app.app.mcp.wheel.drain();
+    let mut stream = Raw::open_stream(&app, &token, Some(&session), "/mcp").await;
+    let text = stream.read_to_end(SECOND).await;
+    assert!(
+        text.starts_with("HTTP/1.1 503") && text.contains("retry-after"),
+        "{text}"
+    );
+}
