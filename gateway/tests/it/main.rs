@@ -13,6 +13,8 @@ mod bad_input;
 #[cfg(test)]
 mod connections;
 mod hostile;
+#[cfg(test)]
+mod http_edges;
 mod http_reference;
 #[cfg(test)]
 mod isolation;
