@@ -25,7 +25,7 @@ pub struct TooSlow;
 impl TooSlow {
     /// Whether `error`, or what caused it, is this.
     pub fn caused(error: &(dyn std::error::Error + 'static)) -> bool {
-        std::iter::successors(Some(error), |error| error.source()).any(|error| error.is::<Self>())
+        error.is::<Self>() || error.source().is_some_and(Self::caused)
     }
 }
 

@@ -139,9 +139,8 @@ async fn a_personal_google_account_is_refused_with_a_page() {
 
 /// A2.
 #[tokio::test]
-async fn a_login_that_was_tampered_with_gives_no_token() {
+async fn a_link_that_was_tampered_with_is_refused() {
     let app = Setup::default().google().start().await;
-    let account = fresh_account();
     let client_id = app.register("client").await;
     let good = app.authorize_url(&client_id);
     let with = |name: &str, value: Option<&str>| {
@@ -190,9 +189,18 @@ async fn a_login_that_was_tampered_with_gives_no_token() {
             "{name}={value:?}: {page:?}"
         );
     }
-    // The state on the way to Google and back.
+}
+
+/// A2.
+#[tokio::test]
+async fn a_state_or_a_verifier_that_is_not_the_right_one_gives_no_token() {
+    let app = Setup::default().google().start().await;
+    let account = fresh_account();
+    let client_id = app.register("client").await;
     let browser = Browser::new();
-    let google = browser.consent(&app, &good, "approve").await;
+    let google = browser
+        .consent(&app, &app.authorize_url(&client_id), "approve")
+        .await;
     let callback = browser.pick_account(&google, &account.email).await;
     let state = query(&callback, "state").unwrap();
     let tampered = callback.replace(&state, &format!("{state}x"));
@@ -321,16 +329,13 @@ async fn markup_from_outside_is_text_on_every_page() {
         consent.status == 200 && consent.text.contains("alert(1)"),
         "the name is shown: {consent:?}"
     );
-    let encoded: String = reqwest::Url::parse_with_params("http://x", [("v", SCRIPT)])
-        .unwrap()
-        .query()
-        .unwrap()[2..]
-        .into();
+    let query = reqwest::Url::parse_with_params("http://x", [("v", SCRIPT)]).unwrap();
+    let encoded = query.query().and_then(|query| query.strip_prefix("v=")).unwrap();
     let good = app.authorize_url(&client_id);
     let pages = [
-        good.replace("client-state", &encoded),
-        good.replace(&client_id, &encoded),
-        good.replace("127.0.0.1%3A33418", &encoded),
+        good.replace("client-state", encoded),
+        good.replace(&client_id, encoded),
+        good.replace("127.0.0.1%3A33418", encoded),
         format!("{}/oauth/authorize?{encoded}={encoded}", app.url),
         format!(
             "{}/auth/callback?state={encoded}&error={encoded}&error_description={encoded}",

@@ -301,10 +301,7 @@ async fn requests_that_are_almost_right_are_4xx() {
             405,
         ),
         (
-            format!(
-                "GET /mcp HTTP/1.1\r\nhost: {host}\r\n{}mcp-session-id: \x01\r\n\r\n",
-                auth
-            ),
+            format!("GET /mcp HTTP/1.1\r\nhost: {host}\r\n{auth}mcp-session-id: \x01\r\n\r\n"),
             400,
         ),
     ];
