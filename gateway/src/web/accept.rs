@@ -25,6 +25,7 @@ use tower::Service as _;
 use crate::config::ServerConfig;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::wheel::{IdleStream, Wheel};
+use crate::web::arrival::Arriving;
 use crate::web::phase::{Phase, PhaseBody, PhaseIo};
 
 /// Connections that the kernel may hold until we accept them. With the usual 1,024, half of 5,000
@@ -200,7 +201,7 @@ impl Connections {
             phase.request_begins();
             let (mut router, phase, takeover) = (router.clone(), Arc::clone(&phase), takeover.clone());
             async move {
-                let mut request = request.map(Body::new);
+                let mut request = request.map(|body| Body::new(Arriving::new(body)));
                 request.extensions_mut().insert(takeover);
                 request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
                 let response = router.call(request).await?;

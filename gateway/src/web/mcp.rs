@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -29,11 +28,10 @@ use crate::session::directory::{Session, SessionError};
 use crate::session::seal::{LEGACY_VERSIONS, Transport};
 use crate::web::App;
 use crate::web::accept::Takeover;
+use crate::web::arrival::TooSlow;
 
 /// Largest message. Far above every honest one, far below what hurts.
 const MAX_BODY: usize = 4 << 20;
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Path of the POST side of the HTTP+SSE transport.
 const MESSAGES: &str = "/mcp/messages";
 const SESSION_ID: &str = "mcp-session-id";
@@ -327,7 +325,7 @@ fn request_id(message: &Message<'_>) -> Option<RequestId> {
     }
 }
 
-/// The body, bounded in size and time.
+/// The body, bounded in size; the connection bounds its time.
 async fn read_body(request: Request) -> Result<Bytes, Refused> {
     let content_type = text(request.headers(), "content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -338,30 +336,19 @@ async fn read_body(request: Request) -> Result<Bytes, Refused> {
         );
         return Err(rpc_error(415, None, &error));
     }
-    let read = tokio::time::timeout(
-        BODY_TIMEOUT,
-        Limited::new(request.into_body(), MAX_BODY).collect(),
-    )
-    .await;
-    match read {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let error = RpcError::new(
-                Code::InvalidRequest,
-                format!("the body is larger than {MAX_BODY} bytes"),
-            );
-            Err(closing(rpc_error(413, None, &error)))
-        }
-        Ok(Err(_)) => Err(closing(rpc_error(
-            400,
-            None,
-            &RpcError::new(Code::ParseError, "the body broke off"),
-        ))),
-        Err(_) => {
-            let error = RpcError::new(Code::InvalidRequest, "the body took too long to arrive");
-            Err(closing(rpc_error(408, None, &error)))
-        }
-    }
+    let error = match Limited::new(request.into_body(), MAX_BODY).collect().await {
+        Ok(body) => return Ok(body.to_bytes()),
+        Err(error) => error,
+    };
+    let (status, code, message) = if error.is::<LengthLimitError>() {
+        let message = format!("the body is larger than {MAX_BODY} bytes");
+        (413, Code::InvalidRequest, message)
+    } else if TooSlow::caused(&*error) {
+        (408, Code::InvalidRequest, TooSlow.to_string())
+    } else {
+        (400, Code::ParseError, "the body broke off".to_owned())
+    };
+    Err(closing(rpc_error(status, None, &RpcError::new(code, message))))
 }
 
 /// Unread bytes are left on the connection, so it cannot serve another request.
