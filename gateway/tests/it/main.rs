@@ -17,6 +17,7 @@ mod http_edges;
 mod http_reference;
 mod isolation;
 mod login;
+mod offers;
 mod outage;
 mod sessions;
 mod slow_calls;

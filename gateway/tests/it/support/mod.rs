@@ -217,7 +217,8 @@ impl TestApp {
             .header("mcp-protocol-version", "2026-07-28")
             .header("mcp-method", method)
             .json(&message);
-        match params.get("name").and_then(Value::as_str) {
+        let name = params.get("name").or_else(|| params.get("uri"));
+        match name.and_then(Value::as_str) {
             Some(name) => request.header("mcp-name", name),
             None => request,
         }
