@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use gateway::id::UserId;
 use gateway::lifecycle::Stopped;
+use gateway::model::google::GoogleGrant;
 use gateway::session::directory::SessionKey;
 use reqwest::Method;
 use serde_json::json;
@@ -105,4 +107,53 @@ async fn a_stream_that_a_stop_overtakes_is_refused_in_words() {
         text.starts_with("HTTP/1.1 503") && text.contains("retry-after"),
         "{text}"
     );
+}
+
+/// A gateway whose Google accepts connections and says nothing, and a person with a login that is good for
+/// `expires_in` seconds. The listener has to be kept.
+async fn silent_google(expires_in: i64) -> (TestApp, tokio::net::TcpListener) {
+    let google = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", google.local_addr().unwrap());
+    let setup = Setup::default()
+        .env("GOOGLE_ISSUER", &url)
+        .env("GOOGLE_API_BASE_URL", &url);
+    let app = setup.start().await;
+    let grant = GoogleGrant {
+        access_token: "access".into(),
+        refresh_token: "refresh".into(),
+        scope: "openid".to_owned(),
+        expires_at: app.clock.unix_seconds() + expires_in,
+        reauth_required: false,
+    };
+    let store = &app.app.store;
+    store
+        .put_google_grant(&UserId::new("1001"), &grant)
+        .await
+        .unwrap();
+    (app, google)
+}
+
+#[tokio::test]
+async fn a_call_that_outlasts_a_stop_is_told_so_before_the_process_ends() {
+    use std::io::Read as _;
+    let (app, google) = silent_google(3_600).await;
+    let host = app.url.strip_prefix("http://").unwrap();
+    let call = json!({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "gmail_list"}});
+    let call = call.to_string();
+    let mut raw = Raw::connect(&app).await;
+    raw.send(&format!(
+        "POST /mcp HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {}\r\ncontent-type: application/json\r\n\
+         accept: application/json, text/event-stream\r\ncontent-length: {}\r\n\r\n{call}",
+        app.token("1001"),
+        call.len()
+    ))
+    .await;
+    google.accept().await.unwrap();
+    let stopped = app.app.lifecycle.drain(SECOND, std::future::pending()).await;
+    assert_eq!(stopped, Stopped::Forced);
+    // What is not on the way by now never will be.
+    let mut answer = String::new();
+    let mut socket = raw.socket.into_std().unwrap();
+    let read = socket.read_to_string(&mut answer);
+    assert!(answer.contains("shutting_down"), "{read:?} {answer}");
 }
