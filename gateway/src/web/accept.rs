@@ -25,7 +25,6 @@ use tower::Service as _;
 use crate::config::ServerConfig;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::wheel::{IdleStream, Wheel};
-use crate::web::arrival::Arriving;
 use crate::web::phase::{Phase, PhaseBody, PhaseIo};
 
 /// Connections that the kernel may hold until we accept them. With the usual 1,024, half of 5,000
@@ -201,7 +200,7 @@ impl Connections {
             phase.request_begins();
             let (mut router, phase, takeover) = (router.clone(), Arc::clone(&phase), takeover.clone());
             async move {
-                let mut request = request.map(|body| Body::new(Arriving::new(body)));
+                let mut request = request.map(Body::new);
                 request.extensions_mut().insert(takeover);
                 request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
                 let response = router.call(request).await?;
@@ -225,7 +224,6 @@ impl Connections {
                     return;
                 }
                 () = phase.expired() => return,
-                () = self.lifecycle.hard().cancelled() => return,
                 () = self.lifecycle.soft().cancelled(), if !draining => {
                     draining = true;
                     std::pin::Pin::new(&mut connection).graceful_shutdown();

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
 /// How long a body may take as a whole.
@@ -20,18 +19,18 @@ const PAUSE: Duration = Duration::from_secs(10);
 /// A body that paused or took too long.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the body took too long to arrive")]
-pub struct TooSlow;
+pub(super) struct TooSlow;
 
 impl TooSlow {
     /// Whether `error`, or what caused it, is this.
-    pub fn caused(error: &(dyn std::error::Error + 'static)) -> bool {
+    pub(super) fn caused(error: &(dyn std::error::Error + 'static)) -> bool {
         error.is::<Self>() || error.source().is_some_and(Self::caused)
     }
 }
 
 /// The body of one request, with an end. A body that is there already costs no timer.
 #[derive(Debug)]
-pub struct Arriving<B = Incoming> {
+pub(super) struct Arriving<B> {
     body: B,
     began: Instant,
     timer: Option<Pin<Box<Sleep>>>,
@@ -39,7 +38,7 @@ pub struct Arriving<B = Incoming> {
 
 impl<B> Arriving<B> {
     /// Starts the clock of `body`.
-    pub fn new(body: B) -> Self {
+    pub(super) fn new(body: B) -> Self {
         Self {
             body,
             began: Instant::now(),

@@ -11,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -28,7 +27,7 @@ use crate::session::directory::{Session, SessionError};
 use crate::session::seal::{LEGACY_VERSIONS, Transport};
 use crate::web::App;
 use crate::web::accept::Takeover;
-use crate::web::arrival::TooSlow;
+use crate::web::body::{self, BodyError};
 
 /// Largest message. Far above every honest one, far below what hurts.
 const MAX_BODY: usize = 4 << 20;
@@ -336,19 +335,14 @@ async fn read_body(request: Request) -> Result<Bytes, Refused> {
         );
         return Err(rpc_error(415, None, &error));
     }
-    let error = match Limited::new(request.into_body(), MAX_BODY).collect().await {
-        Ok(body) => return Ok(body.to_bytes()),
-        Err(error) => error,
-    };
-    let (status, code, message) = if error.is::<LengthLimitError>() {
-        let message = format!("the body is larger than {MAX_BODY} bytes");
-        (413, Code::InvalidRequest, message)
-    } else if TooSlow::caused(&*error) {
-        (408, Code::InvalidRequest, TooSlow.to_string())
-    } else {
-        (400, Code::ParseError, "the body broke off".to_owned())
-    };
-    Err(closing(rpc_error(status, None, &RpcError::new(code, message))))
+    body::read(request.into_body(), MAX_BODY).await.map_err(|error| {
+        let code = match error {
+            BodyError::BrokenOff => Code::ParseError,
+            BodyError::TooLarge(_) | BodyError::TooSlow => Code::InvalidRequest,
+        };
+        let error_body = RpcError::new(code, error.to_string());
+        closing(rpc_error(error.status().as_u16(), None, &error_body))
+    })
 }
 
 /// Unread bytes are left on the connection, so it cannot serve another request.
