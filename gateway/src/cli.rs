@@ -7,6 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
+use tokio::runtime::Runtime;
 
 use gateway::app::Gateway;
 use gateway::clock::Clock;
@@ -19,6 +20,8 @@ use gateway::version;
 const EXIT_CONFIG: u8 = 64;
 /// How long `gateway health` waits. Below the health check's own timeout.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
+/// How long a stop waits for blocking calls after all else is over.
+const BLOCKING_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// One URL that gives every MCP client its user's Google Workspace.
 #[derive(Debug, Parser)]
@@ -85,14 +88,22 @@ fn with_config(run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
 fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
     logging::init(&config.log_level, config.log_format)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    runtime.block_on(async {
+    let served = runtime.block_on(async {
         announce(&config);
         let signals = StopSignals::listen()?;
         let gateway = Gateway::start(config, &Clock::system())?;
         tracing::info!(address = %gateway.address()?, "listening");
         gateway.run(signals).await;
         Ok(ExitCode::SUCCESS)
-    })
+    });
+    end(runtime);
+    served
+}
+
+/// Ends the runtime. Dropping it would wait for every blocking call, and a name lookup that nobody answers takes
+/// longer than a stop may; what the store still writes has its time.
+fn end(runtime: Runtime) {
+    runtime.shutdown_timeout(BLOCKING_TIMEOUT);
 }
 
 /// The first log lines: what runs, and every timeout that is in force.
@@ -147,4 +158,25 @@ fn fail(error: &dyn Error, code: u8) -> ExitCode {
 fn say(text: &str) {
     // Nobody is left to tell when stderr is closed.
     let _ = io::stderr().write_all(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_blocking_call_that_hangs_does_not_hold_up_the_exit() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().build().unwrap();
+        let (hang_up, hanging) = mpsc::channel::<()>();
+        runtime.spawn_blocking(move || hanging.recv());
+        let (ended, end_seen) = mpsc::channel();
+        std::thread::spawn(move || {
+            end(runtime);
+            ended.send(())
+        });
+        end_seen.recv_timeout(3 * BLOCKING_TIMEOUT).unwrap();
+        drop(hang_up);
+    }
 }

@@ -1,6 +1,7 @@
 //! The life of the process: every task is tracked, and a stop happens in two steps.
 //!
-//! The soft token says "take no new work, finish what you have"; the hard token says "stop now".
+//! The soft token says "take no new work, finish what you have"; the hard token says "end your work now, and
+//! say so to whoever waits for it".
 
 use std::future::Future;
 use std::time::Duration;
@@ -9,6 +10,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+
+/// What is left of a stop's time when patience is over: enough to write the answers of the calls that end there.
+const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// Spawns tasks and ends them in order. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -70,21 +74,22 @@ impl Lifecycle {
         &self.hard
     }
 
-    /// Stops: fires the soft token, waits for every task, and fires the hard token after `deadline` or when
-    /// `abort` completes.
+    /// Stops: fires the soft token and waits for every task. Fires the hard token shortly before `deadline`, and
+    /// returns at `deadline`, or at once when `abort` completes.
     pub async fn drain(&self, deadline: Duration, abort: impl Future<Output = ()>) -> Stopped {
         self.soft.cancel();
         self.tracker.close();
+        let patience = async {
+            tokio::time::sleep(deadline.saturating_sub(LAST_WORDS)).await;
+            self.hard.cancel();
+            let _ = tokio::time::timeout(LAST_WORDS, self.tracker.wait()).await;
+        };
         tokio::select! {
+            biased;
+            () = abort => Stopped::Forced,
+            () = patience => Stopped::Forced,
             () = self.tracker.wait() => Stopped::Clean,
-            () = tokio::time::sleep(deadline) => self.force(),
-            () = abort => self.force(),
         }
-    }
-
-    fn force(&self) -> Stopped {
-        self.hard.cancel();
-        Stopped::Forced
     }
 }
 

@@ -1,57 +1,104 @@
 //! Calls that run on this task, so that a cancel finds them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
 use crate::mcp::envelope::RequestId;
 use crate::session::directory::SessionKey;
 
-type Calls = Mutex<HashMap<(SessionKey, RequestId), CancellationToken>>;
+#[derive(Debug, Default)]
+struct Calls {
+    begun: u64,
+    running: HashMap<(SessionKey, RequestId), Running>,
+}
+
+#[derive(Debug)]
+struct Running {
+    /// Tells calls apart that use one id.
+    number: u64,
+    cancel: CancellationToken,
+}
 
 /// The calls of legacy sessions, by session and request id. Cheap to clone.
 #[derive(Clone, Debug, Default)]
 pub struct InFlight {
-    calls: Arc<Calls>,
+    calls: Arc<Mutex<Calls>>,
 }
 
 /// Forgets a call when it is over.
 #[derive(Debug)]
 pub struct InFlightCall {
-    calls: Arc<Calls>,
+    all: InFlight,
     key: (SessionKey, RequestId),
+    number: u64,
 }
 
 impl InFlight {
     /// Notes a call. An id that is used twice at once belongs to the later call.
     pub fn begin(&self, session: SessionKey, id: RequestId, cancel: CancellationToken) -> InFlightCall {
-        let key = (session, id);
-        self.calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(key.clone(), cancel);
+        let mut calls = self.lock();
+        calls.begun += 1;
+        let (key, number) = ((session, id), calls.begun);
+        calls.running.insert(key.clone(), Running { number, cancel });
         InFlightCall {
-            calls: Arc::clone(&self.calls),
+            all: self.clone(),
             key,
+            number,
         }
     }
 
     /// Cancels a call of the session; of another session's it knows nothing.
     pub fn cancel(&self, session: SessionKey, id: RequestId) -> bool {
-        let calls = self.calls.lock().unwrap_or_else(PoisonError::into_inner);
-        calls.get(&(session, id)).is_some_and(|cancel| {
-            cancel.cancel();
-            true
-        })
+        let calls = self.lock();
+        let call = calls.running.get(&(session, id));
+        call.inspect(|call| call.cancel.cancel()).is_some()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Calls> {
+        self.calls.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Drop for InFlightCall {
     fn drop(&mut self) {
-        self.calls
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.key);
+        let mut calls = self.all.lock();
+        let mine = |call: &Running| call.number == self.number;
+        if calls.running.get(&self.key).is_some_and(mine) {
+            calls.running.remove(&self.key);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: SessionKey = SessionKey([1; 16]);
+
+    fn id() -> RequestId {
+        RequestId::parse(&serde_json::value::to_raw_value(&7).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_cancel_finds_the_call_of_its_session_until_it_is_over() {
+        let (calls, cancel) = (InFlight::default(), CancellationToken::new());
+        let call = calls.begin(SESSION, id(), cancel.clone());
+        assert!(!calls.cancel(SessionKey([2; 16]), id()) && !cancel.is_cancelled());
+        assert!(calls.cancel(SESSION, id()) && cancel.is_cancelled());
+        drop(call);
+        assert!(!calls.cancel(SESSION, id()));
+    }
+
+    #[test]
+    fn an_id_that_is_used_twice_belongs_to_the_later_call_even_after_the_end_of_the_first() {
+        let (calls, cancel) = (InFlight::default(), CancellationToken::new());
+        let first = calls.begin(SESSION, id(), CancellationToken::new());
+        let second = calls.begin(SESSION, id(), cancel.clone());
+        drop(first);
+        assert!(calls.cancel(SESSION, id()) && cancel.is_cancelled());
+        drop(second);
+        assert!(calls.lock().running.is_empty());
     }
 }

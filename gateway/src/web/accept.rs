@@ -224,7 +224,6 @@ impl Connections {
                     return;
                 }
                 () = phase.expired() => return,
-                () = self.lifecycle.hard().cancelled() => return,
                 () = self.lifecycle.soft().cancelled(), if !draining => {
                     draining = true;
                     std::pin::Pin::new(&mut connection).graceful_shutdown();

@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -12,7 +11,6 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use serde::Deserialize;
 use tokio::time::Instant;
 
@@ -29,11 +27,10 @@ use crate::session::directory::{Session, SessionError};
 use crate::session::seal::{LEGACY_VERSIONS, Transport};
 use crate::web::App;
 use crate::web::accept::Takeover;
+use crate::web::body::{self, BodyError};
 
 /// Largest message. Far above every honest one, far below what hurts.
 const MAX_BODY: usize = 4 << 20;
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Path of the POST side of the HTTP+SSE transport.
 const MESSAGES: &str = "/mcp/messages";
 const SESSION_ID: &str = "mcp-session-id";
@@ -327,7 +324,7 @@ fn request_id(message: &Message<'_>) -> Option<RequestId> {
     }
 }
 
-/// The body, bounded in size and time.
+/// The body, bounded in size; the connection bounds its time.
 async fn read_body(request: Request) -> Result<Bytes, Refused> {
     let content_type = text(request.headers(), "content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -338,30 +335,14 @@ async fn read_body(request: Request) -> Result<Bytes, Refused> {
         );
         return Err(rpc_error(415, None, &error));
     }
-    let read = tokio::time::timeout(
-        BODY_TIMEOUT,
-        Limited::new(request.into_body(), MAX_BODY).collect(),
-    )
-    .await;
-    match read {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            let error = RpcError::new(
-                Code::InvalidRequest,
-                format!("the body is larger than {MAX_BODY} bytes"),
-            );
-            Err(closing(rpc_error(413, None, &error)))
-        }
-        Ok(Err(_)) => Err(closing(rpc_error(
-            400,
-            None,
-            &RpcError::new(Code::ParseError, "the body broke off"),
-        ))),
-        Err(_) => {
-            let error = RpcError::new(Code::InvalidRequest, "the body took too long to arrive");
-            Err(closing(rpc_error(408, None, &error)))
-        }
-    }
+    body::read(request.into_body(), MAX_BODY).await.map_err(|error| {
+        let code = match error {
+            BodyError::BrokenOff => Code::ParseError,
+            BodyError::TooLarge(_) | BodyError::TooSlow => Code::InvalidRequest,
+        };
+        let error_body = RpcError::new(code, error.to_string());
+        closing(rpc_error(error.status().as_u16(), None, &error_body))
+    })
 }
 
 /// Unread bytes are left on the connection, so it cannot serve another request.

@@ -1,6 +1,8 @@
 //! The HTTP surface: the only module that knows axum.
 
 pub mod accept;
+mod arrival;
+mod body;
 pub mod health;
 pub mod mcp;
 pub mod oauth;

@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
+use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 
 use super::cookie::{self, Cookies};
 use super::explain::explain;
-use super::retry_after;
+use super::{read_body, retry_after};
 use crate::oauth::authorize::Authorized;
 use crate::oauth::consent::{Decided, Decision};
 use crate::oauth::error::PageError;
@@ -40,13 +39,9 @@ pub(super) async fn authorize(
 }
 
 /// `POST /oauth/consent`: the person's answer.
-pub(super) async fn consent(
-    State(oauth): State<OAuth>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
+pub(super) async fn consent(State(oauth): State<OAuth>, headers: HeaderMap, body: Body) -> Response {
     let cookies = Cookies::new(oauth.issuer());
-    let params = Params::from_form(&body.unwrap_or_default());
+    let params = Params::from_form(&read_body(body).await.unwrap_or_default());
     let Some(decision) = decision(&params) else {
         return error_page(&PageError::UnknownLogin, None);
     };

@@ -10,9 +10,8 @@ mod tests;
 
 use std::time::Duration;
 
-use axum::body::Bytes;
-use axum::extract::rejection::BytesRejection;
-use axum::extract::{DefaultBodyLimit, FromRef, Request, State};
+use axum::body::{Body, Bytes};
+use axum::extract::{FromRef, Request, State};
 use axum::middleware::{self, Next};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -25,6 +24,7 @@ use crate::oauth::register::RegisterError;
 use crate::oauth::resource::RESOURCES;
 use crate::oauth::{CALLBACK_PATH, OAuth};
 use crate::web::App;
+use crate::web::body::{self, BodyError};
 
 /// Registrations and forms are a few KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -51,7 +51,6 @@ where
         .route("/oauth/token", post(token::token))
         .layer(middleware::from_fn(any_origin))
         .merge(pages)
-        .layer(DefaultBodyLimit::max(BODY_BYTES_MAX))
         .layer(middleware::map_response(no_store))
 }
 
@@ -87,10 +86,14 @@ async fn jwks(State(oauth): State<OAuth>) -> Response {
     Json(oauth.jwks()).into_response()
 }
 
-async fn register(State(oauth): State<OAuth>, body: Result<Bytes, BytesRejection>) -> Response {
-    let body = match body {
+async fn read_body(body: Body) -> Result<Bytes, BodyError> {
+    body::read(body, BODY_BYTES_MAX).await
+}
+
+async fn register(State(oauth): State<OAuth>, body: Body) -> Response {
+    let body = match read_body(body).await {
         Ok(body) => body,
-        Err(rejection) => return unreadable(&rejection, "invalid_client_metadata"),
+        Err(error) => return unreadable(error, "invalid_client_metadata"),
     };
     match oauth.register(&body).await {
         Ok(registration) => {
@@ -123,13 +126,10 @@ fn error_body(code: &str, description: &str) -> Json<serde_json::Value> {
     Json(json!({"error": code, "error_description": description}))
 }
 
-/// A body that is too long or broke off.
-fn unreadable(rejection: &BytesRejection, code: &str) -> Response {
-    (
-        rejection.status(),
-        error_body(code, "the body cannot be read or is longer than 64 KiB"),
-    )
-        .into_response()
+/// A body that was not read: its rest cannot be told from another request.
+fn unreadable(error: BodyError, code: &str) -> Response {
+    let close = [(header::CONNECTION, HeaderValue::from_static("close"))];
+    (error.status(), close, error_body(code, &error.to_string())).into_response()
 }
 
 /// `Retry-After` in whole seconds, at least one.

@@ -1,29 +1,24 @@
 //! `POST /oauth/token`: reads a form or JSON, and never answers a failure of ours with a 5xx.
 
 use axum::Json;
-use axum::body::Bytes;
+use axum::body::Body;
 use axum::extract::State;
-use axum::extract::rejection::BytesRejection;
 use axum::response::{IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use percent_encoding::percent_decode_str;
 
-use super::{error_body, retry_after, unreadable};
+use super::{error_body, read_body, retry_after, unreadable};
 use crate::oauth::OAuth;
 use crate::oauth::params::Params;
 use crate::oauth::token::{BasicCredentials, TokenRefusal};
 
 /// The token endpoint.
-pub(super) async fn token(
-    State(oauth): State<OAuth>,
-    headers: HeaderMap,
-    body: Result<Bytes, BytesRejection>,
-) -> Response {
-    let body = match body {
+pub(super) async fn token(State(oauth): State<OAuth>, headers: HeaderMap, body: Body) -> Response {
+    let body = match read_body(body).await {
         Ok(body) => body,
-        Err(rejection) => return unreadable(&rejection, "invalid_request"),
+        Err(error) => return unreadable(error, "invalid_request"),
     };
     let basic = headers
         .get(header::AUTHORIZATION)

@@ -11,6 +11,7 @@ use std::time::Duration;
 use gateway::app::Gateway;
 use gateway::clock::Clock;
 use gateway::config::{Config, store::Backend};
+use gateway::id::UserId;
 use gateway::jwt::{Claims, SigningKeys};
 use gateway::lifecycle::Lifecycle;
 use gateway::secret::Keyring;
@@ -18,7 +19,8 @@ use gateway::web::App;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-const SECRET: &str = "5f0c8e21b7d94a63a8e1f4027bc9d35e";
+/// The secret that all keys of every gateway under test come from.
+pub const SECRET: &str = "5f0c8e21b7d94a63a8e1f4027bc9d35e";
 
 /// How a test wants its gateway.
 #[derive(Debug, Default)]
@@ -166,6 +168,14 @@ impl TestApp {
     pub async fn call(&self, token: &str, session: &str, method: &str, params: Value) -> Answer {
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         self.post(token, Some(session), &message).await
+    }
+
+    /// The user of an access token that was made here.
+    pub fn bearer_subject(&self, access: &str) -> UserId {
+        let header = format!("Bearer {access}");
+        let audience = format!("{}/mcp", self.url);
+        let principal = self.app.bearer.verify(Some(header.as_bytes()), &[&audience]);
+        principal.unwrap().user.clone()
     }
 
     /// `GET` of a path that needs no login, as JSON.

@@ -203,3 +203,18 @@ async fn a_consent_page_works_for_ten_minutes() {
     bench.clock.advance(std::time::Duration::from_mins(10));
     assert_eq!(bench.decide(&page, &page.cookies(), "approve").await.status, 400);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_body_that_never_ends_is_given_up() {
+    let bench = Bench::new().await;
+    for (path, status) in [
+        ("/oauth/token", StatusCode::REQUEST_TIMEOUT),
+        ("/oauth/register", StatusCode::REQUEST_TIMEOUT),
+        ("/oauth/consent", StatusCode::BAD_REQUEST),
+    ] {
+        let never = futures_util::stream::pending::<Result<&str, std::io::Error>>();
+        let request = Request::post(path).body(Body::from_stream(never)).unwrap();
+        let reply = tokio::time::timeout(std::time::Duration::from_secs(15), bench.send(request)).await;
+        assert_eq!(reply.expect(path).status, status, "{path}");
+    }
+}
