@@ -17,6 +17,9 @@ use crate::store::{Store, StoreError};
 /// How long a task trusts what it knows of a session before it asks the store again: a DELETE that went
 /// to another task is seen after this time.
 const CACHE_TTL: Duration = Duration::from_mins(1);
+/// How long a request waits for the row of its session. A store that is slower than this is as good as away: the
+/// seal alone serves.
+const ROW_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sessions remembered per task. Forgetting one costs a single read.
 const CACHE_CAPACITY: u64 = 50_000;
 /// How long the mark of an ended session is kept. No client holds on to an id for longer.
@@ -212,25 +215,30 @@ impl Sessions {
     }
 
     async fn look_up(&self, key: SessionKey) -> Known {
-        let row = match self.store.session(&key.text()).await {
+        let text = key.text();
+        let row = match in_time(Box::pin(self.store.session(&text))).await {
             Ok(row) => row,
             Err(error) => {
                 // Refusing every session because the store blinks would be the greater harm.
                 // Remembered like an answer, so that a slow store is not asked by every request.
                 tracing::warn!(%error, "session row was not read; serving the session by its seal");
-                self.known.insert(key, Known::default());
-                return Known::default();
+                return self.note(key, Known::default());
             }
         };
         let known = row.as_ref().map_or_else(Known::default, |row| Known {
             ended: row.ended,
             log_level: row.log_level.as_deref().map(Arc::from),
         });
-        self.known.insert(key, known.clone());
+        let known = self.note(key, known);
         if let Some(row) = row.filter(|row| !row.ended) {
             self.keep_alive(key, row).await;
         }
         known
+    }
+
+    /// Remembers what was read, unless a request that ran meanwhile knows better: it may have ended the session.
+    fn note(&self, key: SessionKey, read: Known) -> Known {
+        self.known.entry(key).or_insert(read).into_value()
     }
 
     /// Moves the expiry of a used session's row on, once half of its time is over.
@@ -240,7 +248,7 @@ impl Sessions {
             return;
         }
         row.expires_at = self.row_expiry();
-        if let Err(error) = self.store.put_session(&key.text(), &row).await {
+        if let Err(error) = in_time(Box::pin(self.store.put_session(&key.text(), &row))).await {
             tracing::debug!(%error, "session row was not extended");
         }
     }
@@ -250,6 +258,58 @@ impl Sessions {
     }
 }
 
+/// What the store does on the path of a request, within [`ROW_TIMEOUT`]. Pass it boxed: it is large and rarely needed.
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    tokio::time::timeout(ROW_TIMEOUT, work).await.unwrap_or_else(|_| {
+        let detail = format!("no answer within {} s", ROW_TIMEOUT.as_secs());
+        Err(StoreError::Unavailable { detail })
+    })
+}
+
 fn seconds(duration: Duration) -> i64 {
     i64::try_from(duration.as_secs()).unwrap_or(i64::MAX)
+}
+
+#[cfg(feature = "embedded")]
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::secret::Keyring;
+    use crate::store::faults::{self, Fault, Faulty};
+
+    async fn sessions() -> (Sessions, Faulty, UserId) {
+        let (store, engine) = faults::store().await;
+        let keyring = Keyring::new("a secret for tests only".to_owned().into(), Vec::new());
+        let clock = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap());
+        let sessions = Sessions::new(Sealer::new(&keyring), store, clock, Duration::from_mins(30));
+        (sessions, engine, UserId::new("1001"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_store_that_hangs_costs_one_request_a_second_and_the_next_ones_nothing() {
+        let (sessions, engine, user) = sessions().await;
+        let (id, _) = sessions.start(&user, "2025-11-25", Transport::Streamable, 0);
+        sessions.known.invalidate_all();
+        engine.next([Fault::Hang; 9]);
+        let start = Instant::now();
+        for _ in 0..10 {
+            sessions.open(&id, &user).await.unwrap();
+        }
+        assert!(start.elapsed() <= ROW_TIMEOUT, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_session_that_ends_during_a_look_at_its_row_stays_ended() {
+        let (sessions, engine, user) = sessions().await;
+        let (id, session) = sessions.start(&user, "2025-11-25", Transport::Streamable, 0);
+        sessions.known.invalidate_all();
+        engine.next([Fault::Hang]);
+        let (opened, ended) = tokio::join!(sessions.open(&id, &user), sessions.end(&session, &user));
+        ended.unwrap();
+        assert_eq!(opened.unwrap_err(), SessionError::Ended);
+        assert_eq!(sessions.open(&id, &user).await.unwrap_err(), SessionError::Ended);
+    }
 }

@@ -3,7 +3,7 @@
 
 mod behaviours;
 #[cfg(feature = "embedded")]
-mod faults;
+pub(crate) mod faults;
 mod rows;
 
 use std::path::{Path, PathBuf};

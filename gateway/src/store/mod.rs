@@ -29,6 +29,9 @@ use crate::clock::Clock;
 use crate::config::StoreConfig;
 use crate::config::store::Backend;
 
+#[cfg(feature = "embedded")]
+#[cfg(test)]
+pub(crate) use contract::faults;
 use dynamodb::DynamoDb;
 use envelope::{Envelope, KeyProvider, LocalKey};
 pub use error::StoreError;

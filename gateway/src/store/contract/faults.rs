@@ -21,7 +21,7 @@ use crate::store::{Store, StoreError};
 
 /// What happens to one request.
 #[derive(Clone, Copy, Debug)]
-enum Fault {
+pub(crate) enum Fault {
     /// The engine refuses with this status, error type and (for a transaction) reason.
     Refuse(u16, &'static str, Option<&'static str>),
     /// No answer, ever.
@@ -35,7 +35,7 @@ const BROKEN: Fault = Fault::Refuse(500, "InternalServerError", None);
 
 /// Passes requests on to the engine, but for those that a fault is waiting for.
 #[derive(Clone, Debug)]
-struct Faulty {
+pub(crate) struct Faulty {
     engine: Engine,
     faults: Arc<Mutex<VecDeque<Fault>>>,
     /// The idempotency token of every transaction that was sent.
@@ -74,7 +74,7 @@ impl HttpConnector for Faulty {
 }
 
 /// A store with the retries of production, over an engine in memory with faults.
-async fn store() -> (Store, Faulty) {
+pub(crate) async fn store() -> (Store, Faulty) {
     let clock = Clock::manual(Timestamp::from_second(START).unwrap());
     let faulty = Faulty {
         engine: Engine::in_memory(clock.clone()).unwrap(),
@@ -89,7 +89,7 @@ async fn store() -> (Store, Faulty) {
 }
 
 impl Faulty {
-    fn next(&self, faults: impl IntoIterator<Item = Fault>) {
+    pub(crate) fn next(&self, faults: impl IntoIterator<Item = Fault>) {
         let mut waiting = self.faults.lock().unwrap();
         waiting.clear();
         waiting.extend(faults);
