@@ -207,7 +207,7 @@ async fn nobody_can_post_into_anothers_event_stream() {
     assert_eq!(post("junk", endpoint, 669).await.status, 401);
     assert_eq!(post(&ana, endpoint, 1).await.status, 202);
     let text = stream.read_until(r#""id":1,"#, second).await;
-    assert!(!text.contains("66"), "{text}");
+    assert!(!text.contains(r#""id":66"#), "{text}");
 }
 
 /// S9: the end of a session ends its streams, is known to every task that shares the store, and is the
