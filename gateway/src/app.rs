@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpListener;
 
 use crate::access::bearer::Bearer;
@@ -46,7 +47,7 @@ pub enum StartError {
     Key(#[from] KeyError),
     /// The HTTP client for Google cannot be built.
     #[error("the TLS client cannot be set up")]
-    HttpClient(#[source] reqwest::Error),
+    HttpClient(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// A gateway that listens but does not accept yet.
@@ -139,7 +140,7 @@ fn assemble(config: Config, clock: &Clock, lifecycle: &Lifecycle) -> Result<App,
     let keyring = Keyring::new(config.session_secret.clone(), previous);
     let keys = SigningKeys::derive(&keyring)?;
     let store = Store::open(&config.store, clock.clone()).map_err(StartError::Store)?;
-    let http = google_http_client().map_err(StartError::HttpClient)?;
+    let http = google_http_client()?;
     let provider = Provider::new(&config.google, http.clone(), clock.clone());
     let google = Google::new(
         &config.google,
@@ -147,6 +148,7 @@ fn assemble(config: Config, clock: &Clock, lifecycle: &Lifecycle) -> Result<App,
         provider.clone(),
         store.clone(),
         clock.clone(),
+        lifecycle.clone(),
     );
     let bearer = Bearer::new(keys.clone(), config.server.origin(), clock.clone());
     let oauth = OAuth::new(
@@ -183,11 +185,26 @@ fn assemble(config: Config, clock: &Clock, lifecycle: &Lifecycle) -> Result<App,
 }
 
 /// One pool for all calls to Google: building a client per call costs more than the call.
-fn google_http_client() -> Result<reqwest::Client, reqwest::Error> {
+///
+/// The roots are compiled in, because the production image has no certificate store, and because reading
+/// the one of a machine is most of the time of a start.
+fn google_http_client() -> Result<reqwest::Client, StartError> {
+    let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+    let roots = RootCertStore {
+        roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+    };
+    let tls = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| StartError::HttpClient(error.into()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
     reqwest::Client::builder()
+        .tls_backend_preconfigured(tls)
         .connect_timeout(Duration::from_secs(5))
         .pool_idle_timeout(Duration::from_mins(1))
         .redirect(reqwest::redirect::Policy::none())
-        .user_agent(concat!("mcp-gateway/", env!("CARGO_PKG_VERSION")))
+        // Google compresses only for clients that also say so here.
+        .user_agent(concat!("mcp-gateway/", env!("CARGO_PKG_VERSION"), " (gzip)"))
         .build()
+        .map_err(|error| StartError::HttpClient(error.into()))
 }

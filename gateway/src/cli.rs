@@ -23,9 +23,9 @@ const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a stop waits for blocking calls after all else is over.
 const BLOCKING_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One URL for Google Workspace tools and every MCP server of the company.
+/// One URL that gives every MCP client its user's Google Workspace.
 #[derive(Debug, Parser)]
-#[command(name = "gateway", version, about, long_about = None)]
+#[command(name = "gateway", version)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -103,8 +103,11 @@ test('revoked people get invalid_grant, expired ones a new token', async () => {
   const renewed = await (await refresh()).json();
   assert.equal((await google.get(PATH, renewed.access_token)).status, 200);
   await google.control('POST', 'tokens/revoke', { email: 'eve@example.org' });
+  const { seq } = (await google.control('GET', 'journal')).at(-1);
   assert.equal((await google.get(PATH, renewed.access_token)).status, 401);
   assert.equal((await (await refresh()).json()).error, 'invalid_grant');
+  const refused = await google.control('GET', `journal?since=${seq}`);
+  assert.deepEqual(refused.map(({ email, status }) => [email, status]), [['eve@example.org', 401], ['eve@example.org', 400]], 'the journal knows whose tokens they were');
 });
 
 test('the journal tells who asked for what with which outcome, and no token', async () => {

@@ -58,7 +58,7 @@ export class OAuth {
     if (url.pathname === CALLBACK) return new URLSearchParams(body.toString()).get('email') || null;
     if (url.pathname !== '/oauth2/token') return null;
     const fields = tokenFields(body, headers);
-    return (this.tokens.codes.get(fields.code) ?? this.tokens.refresh(fields.refresh_token))?.email ?? null;
+    return this.tokens.codes.get(fields.code)?.email ?? this.tokens.ownerOf(fields.refresh_token) ?? null;
   }
 
   async #discovery() {

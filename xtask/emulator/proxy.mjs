@@ -61,7 +61,7 @@ async function serve(state, request, response) {
   }
   const bearer = bearerOf(request.headers);
   const held = bearer && state.tokens.access(bearer);
-  const email = held?.email ?? state.oauth.owner(url, body, request.headers);
+  const email = (bearer && state.tokens.ownerOf(bearer)) ?? state.oauth.owner(url, body, request.headers);
   const entry = state.journal.open({
     method: request.method,
     path: url.pathname,

@@ -12,6 +12,7 @@ export const subjectOf = (email) => `1${(BigInt(`0x${createHash('sha256').update
 export class Tokens {
   #access = new Map();
   #refresh = new Map();
+  #revoked = new Map();
   #consents = new Set();
   codes = new Map();
   /** Lifetime of access tokens issued from now on, in seconds. */
@@ -33,6 +34,11 @@ export class Tokens {
 
   refresh(token) {
     return this.#refresh.get(token);
+  }
+
+  /** Whose token this is or, when it was revoked, was. */
+  ownerOf(token) {
+    return (this.#access.get(token) ?? this.#refresh.get(token) ?? this.#revoked.get(token))?.email;
   }
 
   /** Remembers that a person let a client in, and says whether that is new. */
@@ -59,6 +65,7 @@ export class Tokens {
       for (const [token, held] of book) {
         if (held.email !== email || (clientId && held.clientId !== clientId)) continue;
         book.delete(token);
+        this.#revoked.set(token, { email });
         count += 1;
       }
     }

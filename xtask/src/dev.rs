@@ -199,7 +199,7 @@ fn summary(workspace: &Workspace, origin: &str, google: &Ready, log: &Path) {
     ui::data(format_args!("\n  Cursor       {}", links::cursor(&url)));
     ui::data(format_args!("  VS Code      {}", links::vs_code(&url)));
     ui::data(format_args!("  Claude Code  {}", links::claude_code(&url)));
-    ui::data(format_args!("\n  Log in as    {}", emails(&ours)));
+    ui::data(format_args!("\n  Log in as    {} (no password)", emails(&ours)));
     ui::data(format_args!(
         "  Turned away  {} (not in {DOMAIN})",
         emails(&others)

@@ -25,7 +25,7 @@ use clap::Parser;
 use crate::interrupt::Interrupt;
 use crate::workspace::Workspace;
 
-/// The project's own tool.
+/// Everything that is done to this repository, from one command.
 #[derive(Debug, Parser)]
 #[command(
     name = "cargo xtask",

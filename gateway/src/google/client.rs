@@ -1,7 +1,7 @@
 //! The one place that talks to Google's APIs: base URLs, deadlines, retries, bounds, cancellation.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, RETRY_AFTER};
@@ -24,6 +24,11 @@ use crate::oidc::Provider;
 const TRIES: u32 = 3;
 /// What a caller is told to wait when Google names no time: its quotas are counted per minute.
 const QUOTA_WINDOW: Duration = Duration::from_mins(1);
+/// How long before the end of its budget a call gives up by itself, so that it can say what was silent
+/// before the dispatcher cuts it off.
+const CALL_MARGIN: Duration = Duration::from_millis(50);
+/// What a call waits for when it needs a token.
+const TOKEN_ENDPOINT: &str = "Google's token endpoint";
 /// The largest error body that is read.
 const REFUSAL_BYTES_MAX: usize = 64 * 1024;
 
@@ -81,7 +86,6 @@ pub(crate) struct Client {
     pub(crate) provider: Provider,
     pub(crate) clock: Clock,
     limits: Limits,
-    reachability: AtomicU8,
 }
 
 impl Client {
@@ -101,22 +105,16 @@ impl Client {
             provider,
             clock,
             limits,
-            reachability: AtomicU8::new(0),
         }
     }
 
     /// How the last request went.
     pub(crate) fn reachability(&self) -> Reachability {
-        match self.reachability.load(Ordering::Relaxed) {
-            1 => Reachability::Reachable,
-            2 => Reachability::Unreachable,
-            _ => Reachability::Unknown,
-        }
+        self.credentials.last_answer.reachability()
     }
 
     fn observe(&self, reachable: bool) {
-        self.reachability
-            .store(if reachable { 1 } else { 2 }, Ordering::Relaxed);
+        self.credentials.last_answer.note(reachable);
     }
 
     /// One attempt. The caller bounds its time.
@@ -157,7 +155,8 @@ pub(crate) struct Call<'a> {
 impl<'a> Call<'a> {
     /// Starts the clock of a call.
     pub(crate) fn new(client: &'a Client, context: &'a CallContext) -> Self {
-        let budget = client.limits.call.min(context.remaining());
+        let remaining = context.remaining().saturating_sub(CALL_MARGIN);
+        let budget = client.limits.call.min(remaining);
         Self {
             client,
             context,
@@ -168,8 +167,9 @@ impl<'a> Call<'a> {
 
     /// The person's token, for facts about it.
     pub(crate) async fn bearer(&self) -> Result<Arc<Bearer>, ToolError> {
-        self.token(self.client.credentials.bearer(&self.context.principal.user))
-            .await
+        let credentials = &self.client.credentials;
+        self.waiting(TOKEN_ENDPOINT, credentials.bearer(&self.context.principal.user))
+            .await?
     }
 
     /// A JSON answer.
@@ -187,7 +187,7 @@ impl<'a> Call<'a> {
     /// A JSON answer of the identity provider's endpoint that tells who the token's owner is.
     pub(crate) async fn userinfo<T: DeserializeOwned>(&self) -> Result<T, ToolError> {
         const API: &str = "Google userinfo";
-        let metadata = self.waiting(self.client.provider.metadata()).await?;
+        let metadata = self.waiting(API, self.client.provider.metadata()).await?;
         let metadata = metadata.map_err(|error| {
             tracing::warn!(%error, "no discovery document");
             self.client.observe(false);
@@ -203,20 +203,21 @@ impl<'a> Call<'a> {
     async fn fetch(&self, url: &Url, api: &str) -> Result<Answer, ToolError> {
         let user = &self.context.principal.user;
         let credentials = &self.client.credentials;
-        let mut bearer = self.token(credentials.bearer(user)).await?;
+        let mut bearer = self.waiting(TOKEN_ENDPOINT, credentials.bearer(user)).await??;
         let mut renewed = false;
         let mut tried = 0;
         loop {
             let limit = self.client.limits.attempt;
             let attempt = tokio::time::timeout(limit, self.client.attempt(url, &bearer));
-            let failure = match self.waiting(attempt).await? {
+            let failure = match self.waiting(api, attempt).await? {
                 Ok(Ok(answer)) => return Ok(answer),
                 Ok(Err(failure)) => failure,
                 Err(_) => Failure::Silent,
             };
             match &failure {
                 Failure::Refused(refusal, _) if refusal.status == 401 && !renewed => {
-                    bearer = self.token(credentials.renewed(user, &bearer)).await?;
+                    let renewal = credentials.renewed(user, &bearer);
+                    bearer = self.waiting(TOKEN_ENDPOINT, renewal).await??;
                     renewed = true;
                     continue;
                 }
@@ -258,7 +259,7 @@ impl<'a> Call<'a> {
             return Err(error.after(retry_after));
         }
         self.report(&error, wait, tried);
-        self.waiting(tokio::time::sleep(wait)).await
+        self.waiting(api, tokio::time::sleep(wait)).await
     }
 
     /// A slow call tells why, so that neither the client nor the person thinks it is stuck.
@@ -277,24 +278,15 @@ impl<'a> Call<'a> {
         });
     }
 
-    /// Waits for a token until the call is out of time. A cancelled call goes on: giving up halfway could
-    /// lose a refresh token that the provider has just replaced.
-    async fn token(
-        &self,
-        work: impl Future<Output = Result<Arc<Bearer>, ToolError>>,
-    ) -> Result<Arc<Bearer>, ToolError> {
-        let bounded = tokio::time::timeout_at(self.deadline, work);
-        bounded
-            .await
-            .unwrap_or_else(|_| Err(late("Google's token endpoint")))
-    }
-
-    /// Waits for `work` until the call is cancelled or out of time.
-    async fn waiting<T>(&self, work: impl Future<Output = T>) -> Result<T, ToolError> {
+    /// Waits for `work` of `api` until the call is cancelled or out of time.
+    async fn waiting<T>(&self, api: &str, work: impl Future<Output = T>) -> Result<T, ToolError> {
         let bounded = tokio::time::timeout_at(self.deadline, work);
         match self.context.cancel.run_until_cancelled(bounded).await {
             None => Err(ToolError::new(ErrorCode::Cancelled, "the call was cancelled")),
-            Some(Err(_)) => Err(late("Google")),
+            Some(Err(_)) => {
+                self.client.observe(false);
+                Err(late(api))
+            }
             Some(Ok(value)) => Ok(value),
         }
     }

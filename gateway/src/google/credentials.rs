@@ -8,8 +8,10 @@ use moka::future::Cache;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::error::{ErrorCode, ToolError};
+use super::last_answer::LastAnswer;
 use crate::clock::Clock;
 use crate::id::{self, UserId};
+use crate::lifecycle::Lifecycle;
 use crate::model::google::GoogleGrant;
 use crate::oidc::{OidcError, Provider, TokenResponse};
 use crate::store::{Store, StoreError};
@@ -66,18 +68,21 @@ impl From<&GoogleGrant> for Bearer {
     }
 }
 
-/// Hands out access tokens.
-#[derive(Debug)]
+/// Hands out access tokens. Cheap to clone.
+#[derive(Clone, Debug)]
 pub(crate) struct Credentials {
     store: Store,
     provider: Provider,
     clock: Clock,
     cache: Cache<UserId, Arc<Bearer>>,
+    lifecycle: Lifecycle,
+    /// How Google answered, here and in the client of the APIs.
+    pub(super) last_answer: LastAnswer,
 }
 
 impl Credentials {
     /// Remembers where grants and the provider are. No I/O.
-    pub(crate) fn new(store: Store, provider: Provider, clock: Clock) -> Self {
+    pub(crate) fn new(store: Store, provider: Provider, clock: Clock, lifecycle: Lifecycle) -> Self {
         let cache = Cache::builder()
             .max_capacity(CACHED_MAX)
             .time_to_live(CACHED)
@@ -87,6 +92,8 @@ impl Credentials {
             provider,
             clock,
             cache,
+            lifecycle,
+            last_answer: LastAnswer::default(),
         }
     }
 
@@ -124,12 +131,17 @@ impl Credentials {
         self.cache.invalidate(user).await;
     }
 
-    /// All callers of one person wait for the same load. Boxed, because it is large and rarely needed.
+    /// All callers of one person wait for the same load. It is a task of its own, because a caller that is
+    /// cancelled halfway must lose neither the lease nor a refresh token that the provider has just replaced.
     async fn load(&self, user: &UserId, rejected: Option<&SecretString>) -> Result<Arc<Bearer>, ToolError> {
-        self.cache
-            .try_get_with_by_ref(user, Box::pin(self.obtain(user, rejected)))
-            .await
-            .map_err(|error| ToolError::clone(&error))
+        let (this, user, rejected) = (self.clone(), user.clone(), rejected.cloned());
+        let load = self.lifecycle.spawn(async move {
+            let obtained = Box::pin(this.obtain(&user, rejected.as_ref()));
+            let loaded = this.cache.try_get_with_by_ref(&user, obtained).await;
+            loaded.map_err(|error| ToolError::clone(&error))
+        });
+        load.await
+            .unwrap_or_else(|_| Err(unavailable("the Google login could not be read")))
     }
 
     async fn obtain(&self, user: &UserId, rejected: Option<&SecretString>) -> Result<Arc<Bearer>, ToolError> {
@@ -177,6 +189,8 @@ impl Credentials {
         }
         let refresh = self.provider.refresh(&grant.refresh_token);
         let answer = tokio::time::timeout(REFRESH_TIMEOUT, refresh).await;
+        let silent = matches!(answer, Err(_) | Ok(Err(OidcError::Unreachable { .. })));
+        self.last_answer.note(!silent);
         match answer {
             Ok(Ok(tokens)) => Ok(self.keep(user, &grant, tokens).await),
             Ok(Err(OidcError::InvalidGrant)) => self.bury(user, grant).await,

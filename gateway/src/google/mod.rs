@@ -7,6 +7,7 @@
 mod client;
 mod credentials;
 mod error;
+mod last_answer;
 mod mime;
 mod outline;
 mod request;
@@ -26,6 +27,7 @@ use self::credentials::Credentials;
 use self::tools::Registry;
 use crate::clock::Clock;
 use crate::config::GoogleConfig;
+use crate::lifecycle::Lifecycle;
 use crate::model::call::CallContext;
 use crate::oidc::Provider;
 use crate::store::Store;
@@ -56,8 +58,9 @@ impl Google {
         provider: Provider,
         store: Store,
         clock: Clock,
+        lifecycle: Lifecycle,
     ) -> Self {
-        let credentials = Credentials::new(store, provider.clone(), clock.clone());
+        let credentials = Credentials::new(store, provider.clone(), clock.clone(), lifecycle);
         let base = config.api_base_url.clone();
         let limits = Limits::default();
         Self {

@@ -28,6 +28,7 @@ use crate::clock::Clock;
 use crate::config::store::Backend;
 use crate::config::{GoogleConfig, StoreConfig};
 use crate::id::{ClientId, UserId};
+use crate::lifecycle::Lifecycle;
 use crate::model::call::{CallContext, CallEvent};
 use crate::model::google::GoogleGrant;
 use crate::model::principal::Principal;
@@ -293,7 +294,7 @@ fn task(google: &FakeGoogle, store: &Store, clock: &Clock, limits: Limits) -> Cl
     };
     let http = reqwest::Client::builder().build().unwrap();
     let provider = Provider::new(&config, http.clone(), clock.clone());
-    let credentials = Credentials::new(store.clone(), provider.clone(), clock.clone());
+    let credentials = Credentials::new(store.clone(), provider.clone(), clock.clone(), Lifecycle::new());
     Client::new(
         http,
         config.api_base_url,

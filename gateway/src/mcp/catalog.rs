@@ -34,7 +34,7 @@ impl Catalog {
             tools_modern: to_json(&listed("tools", json!(tools))),
             discover: to_json(&cacheable(json!({
                 "supportedVersions": supported_versions(),
-                "capabilities": modern_capabilities(),
+                "capabilities": capabilities(),
                 "instructions": INSTRUCTIONS,
             }))),
         }
@@ -45,7 +45,7 @@ impl Catalog {
 pub fn initialize_result(version: &str) -> Value {
     json!({
         "protocolVersion": version,
-        "capabilities": {"logging": {}, "tools": {"listChanged": true}},
+        "capabilities": capabilities(),
         "serverInfo": server_info(),
         "instructions": INSTRUCTIONS,
     })
@@ -86,8 +86,15 @@ pub fn complete(mut result: Value) -> Value {
     result
 }
 
-fn modern_capabilities() -> Value {
-    json!({"logging": {}, "tools": {"listChanged": true}})
+/// What is declared in both eras: every family of methods that is answered, empty lists included.
+fn capabilities() -> Value {
+    json!({
+        "completions": {},
+        "logging": {},
+        "prompts": {},
+        "resources": {},
+        "tools": {"listChanged": true},
+    })
 }
 
 fn server_info() -> Value {

@@ -18,7 +18,7 @@ use crate::google::Google;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::catalog::Catalog;
 use crate::mcp::envelope::RequestId;
-use crate::mcp::error::{Code, RpcError, notification, printable, result_response, to_json};
+use crate::mcp::error::{RpcError, notification, printable, result_response, to_json};
 use crate::mcp::inflight::{InFlight, InFlightCall};
 use crate::mcp::wheel::{IdleStream, Wheel};
 use crate::model::call::{CallContext, CallEvent};
@@ -173,9 +173,7 @@ impl Mcp {
             let mut work = pin!(google.call(&context, &name, arguments));
             let (outcome, over) = tokio::select! {
                 biased;
-                () = cancel.cancelled() => {
-                    (Err(RpcError::new(Code::Cancelled, "the request was cancelled")), false)
-                }
+                () = cancel.cancelled() => (Ok(failed("cancelled", "the call was cancelled")), false),
                 result = &mut work => (result.ok_or_else(|| unknown_tool(&name)), true),
                 () = hard.cancelled() => (Ok(failed("shutting_down", "the gateway is stopping; call again")), false),
                 () = tokio::time::sleep_until(deadline) => {

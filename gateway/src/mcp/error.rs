@@ -21,14 +21,14 @@ pub enum Code {
     InvalidParams,
     /// Our fault.
     Internal,
+    /// No such resource, as the legacy era says it (2025-11-25 server/resources, error handling).
+    ResourceNotFound,
     /// The session id is not served (HTTP 404 of the Streamable HTTP transport).
     SessionNotFound,
     /// A header that must repeat the body is missing or differs (2026-07-28).
     HeaderMismatch,
     /// The protocol version is not served (2026-07-28).
     UnsupportedVersion,
-    /// The client cancelled the request. Outside of the reserved range.
-    Cancelled,
 }
 
 impl Code {
@@ -40,10 +40,10 @@ impl Code {
             Self::MethodNotFound => -32601,
             Self::InvalidParams => -32602,
             Self::Internal => -32603,
+            Self::ResourceNotFound => -32002,
             Self::SessionNotFound => -32001,
             Self::HeaderMismatch => -32020,
             Self::UnsupportedVersion => -32022,
-            Self::Cancelled => -32800,
         }
     }
 }

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 use crate::mcp::catalog::initialize_result;
 use crate::mcp::dispatch::{Mcp, Phrasing, Reply, RunningCall, Step, ToolRequest};
 use crate::mcp::envelope::{Message, RequestId};
-use crate::mcp::error::{Code, RpcError, to_json};
+use crate::mcp::error::{Code, RpcError, printable, to_json};
 use crate::mcp::sse;
 use crate::model::principal::Principal;
 use crate::session::directory::{Session, SessionKey};
@@ -80,6 +80,7 @@ impl Mcp {
             "tools/list" => no_cursor(params).map(|()| Reply::result(id, &self.catalog.tools_legacy)),
             "tools/call" => self.legacy_call(principal, session, id, params).map(Reply::Call),
             "resources/list" => Ok(empty("resources")),
+            "resources/read" => Err(no_such_resource(Code::ResourceNotFound, params)),
             "resources/templates/list" => Ok(empty("resourceTemplates")),
             "prompts/list" => Ok(empty("prompts")),
             "completion/complete" => {
@@ -246,6 +247,23 @@ pub(super) fn no_cursor(params: Option<&RawValue>) -> Result<(), RpcError> {
             "`params.cursor` is not one of this server's; the list has one page",
         )),
         _ => Ok(()),
+    }
+}
+
+/// The answer to `resources/read`: there are no resources. `data` repeats the URI, as both eras ask for it;
+/// `code` is what differs between them.
+pub(super) fn no_such_resource(code: Code, params: Option<&RawValue>) -> RpcError {
+    #[derive(Deserialize)]
+    struct Params {
+        uri: String,
+    }
+    match params.and_then(|params| serde_json::from_str::<Params>(params.get()).ok()) {
+        Some(Params { uri }) => RpcError {
+            code,
+            message: format!("there is no resource `{}`; ask `resources/list`", printable(&uri)),
+            data: Some(json!({ "uri": uri })),
+        },
+        None => RpcError::invalid_params("`params.uri` must be the URI of a resource"),
     }
 }
 

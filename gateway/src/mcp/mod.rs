@@ -12,3 +12,6 @@ pub mod legacy;
 pub mod modern;
 pub mod sse;
 pub mod wheel;
+
+#[cfg(test)]
+mod properties;

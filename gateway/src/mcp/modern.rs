@@ -12,8 +12,8 @@ use crate::mcp::catalog::{complete, empty_list};
 use crate::mcp::dispatch::{Mcp, Phrasing, Reply, ToolRequest};
 use crate::mcp::envelope::{Message, RequestId};
 use crate::mcp::era::ModernMeta;
-use crate::mcp::error::{RpcError, result_response, to_json};
-use crate::mcp::legacy::{no_cursor, passes_warnings};
+use crate::mcp::error::{Code, RpcError, result_response, to_json};
+use crate::mcp::legacy::{no_cursor, no_such_resource, passes_warnings};
 use crate::mcp::sse;
 use crate::mcp::wheel::{IdleStream, StreamKind};
 use crate::model::principal::Principal;
@@ -38,9 +38,7 @@ impl Mcp {
             "prompts/get" => Err(RpcError::invalid_params(
                 "there is no such prompt; ask `prompts/list`",
             )),
-            "resources/read" => Err(RpcError::invalid_params(
-                "there is no such resource; ask `resources/list`",
-            )),
+            "resources/read" => Err(no_such_resource(Code::InvalidParams, params)),
             "completion/complete" => {
                 let nothing = complete(json!({"completion": {"values": [], "total": 0, "hasMore": false}}));
                 Ok(Reply::result(&id, &to_json(&nothing)))

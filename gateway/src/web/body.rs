@@ -1,10 +1,10 @@
 //! Reads request bodies, bounded in size and in time: a body that never ends must not hold its connection.
 
-use std::time::Duration;
-
 use axum::body::{Body, Bytes};
 use http::StatusCode;
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
+
+use super::arrival::{Arriving, TooSlow};
 
 /// Why a body was not read. The rest of it is still on the connection, which cannot serve another request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -31,39 +31,36 @@ impl BodyError {
     }
 }
 
-/// The whole body, if it has at most `limit` bytes and is there within `time`.
-pub(super) async fn read(body: Body, limit: usize, time: Duration) -> Result<Bytes, BodyError> {
-    match tokio::time::timeout(time, Limited::new(body, limit).collect()).await {
-        Ok(Ok(body)) => Ok(body.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge(limit)),
-        Ok(Err(_)) => Err(BodyError::BrokenOff),
-        Err(_) => Err(BodyError::TooSlow),
+/// The whole body, if it has at most `limit` bytes and arrives in time.
+pub(super) async fn read(body: Body, limit: usize) -> Result<Bytes, BodyError> {
+    match Limited::new(Arriving::new(body), limit).collect().await {
+        Ok(body) => Ok(body.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => Err(BodyError::TooLarge(limit)),
+        Err(error) if TooSlow::caused(&*error) => Err(BodyError::TooSlow),
+        Err(_) => Err(BodyError::BrokenOff),
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use futures_util::{StreamExt as _, stream};
 
     use super::*;
 
-    const TIME: Duration = Duration::from_secs(30);
-
     #[tokio::test(start_paused = true)]
     async fn a_body_is_read_within_its_bounds_only() {
         let of = |parts: Vec<Result<&'static str, std::io::Error>>| Body::from_stream(stream::iter(parts));
-        assert_eq!(read(of(vec![Ok("ab"), Ok("cd")]), 4, TIME).await.unwrap(), "abcd");
-        let large = read(of(vec![Ok("ab"), Ok("cde")]), 4, TIME).await;
+        assert_eq!(read(of(vec![Ok("ab"), Ok("cd")]), 4).await.unwrap(), "abcd");
+        let large = read(of(vec![Ok("ab"), Ok("cde")]), 4).await;
         assert_eq!(large, Err(BodyError::TooLarge(4)));
         let broken = of(vec![Ok("ab"), Err(std::io::Error::other("reset"))]);
-        assert_eq!(read(broken, 4, TIME).await, Err(BodyError::BrokenOff));
+        assert_eq!(read(broken, 4).await, Err(BodyError::BrokenOff));
         let drip = stream::repeat("a").then(|part| async move {
             tokio::time::sleep(Duration::from_secs(4)).await;
             Ok::<_, std::io::Error>(part)
         });
-        assert_eq!(
-            read(Body::from_stream(drip), 100, TIME).await,
-            Err(BodyError::TooSlow)
-        );
+        assert_eq!(read(Body::from_stream(drip), 100).await, Err(BodyError::TooSlow));
     }
 }

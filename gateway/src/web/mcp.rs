@@ -3,7 +3,6 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -32,8 +31,6 @@ use crate::web::body::{self, BodyError};
 
 /// Largest message. Far above every honest one, far below what hurts.
 const MAX_BODY: usize = 4 << 20;
-/// How long a body may take to arrive.
-const BODY_TIMEOUT: Duration = Duration::from_secs(30);
 /// Path of the POST side of the HTTP+SSE transport.
 const MESSAGES: &str = "/mcp/messages";
 const SESSION_ID: &str = "mcp-session-id";
@@ -327,7 +324,7 @@ fn request_id(message: &Message<'_>) -> Option<RequestId> {
     }
 }
 
-/// The body, bounded in size and time.
+/// The body, bounded in size; the connection bounds its time.
 async fn read_body(request: Request) -> Result<Bytes, Refused> {
     let content_type = text(request.headers(), "content-type").unwrap_or_default();
     let media_type = content_type.split(';').next().unwrap_or_default().trim();
@@ -338,16 +335,14 @@ async fn read_body(request: Request) -> Result<Bytes, Refused> {
         );
         return Err(rpc_error(415, None, &error));
     }
-    body::read(request.into_body(), MAX_BODY, BODY_TIMEOUT)
-        .await
-        .map_err(|error| {
-            let code = match error {
-                BodyError::BrokenOff => Code::ParseError,
-                BodyError::TooLarge(_) | BodyError::TooSlow => Code::InvalidRequest,
-            };
-            let error_body = RpcError::new(code, error.to_string());
-            closing(rpc_error(error.status().as_u16(), None, &error_body))
-        })
+    body::read(request.into_body(), MAX_BODY).await.map_err(|error| {
+        let code = match error {
+            BodyError::BrokenOff => Code::ParseError,
+            BodyError::TooLarge(_) | BodyError::TooSlow => Code::InvalidRequest,
+        };
+        let error_body = RpcError::new(code, error.to_string());
+        closing(rpc_error(error.status().as_u16(), None, &error_body))
+    })
 }
 
 /// Unread bytes are left on the connection, so it cannot serve another request.

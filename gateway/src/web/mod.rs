@@ -1,6 +1,7 @@
 //! The HTTP surface: the only module that knows axum.
 
 pub mod accept;
+mod arrival;
 mod body;
 pub mod health;
 pub mod mcp;

@@ -11,12 +11,13 @@ use http::{HeaderValue, header};
 
 use crate::version;
 use crate::web::health::{self, Connections, Health, Ready, Status};
+use crate::web::pages::PRODUCT;
 use crate::web::pages::landing::{Landing, ToolEntry, content_security_policy, landing};
 use crate::web::pages::links::Links;
 use crate::web::{App, AppState};
 
 /// The name under which clients list this server when it is added with a button.
-const SERVER_NAME: &str = "company-tools";
+const SERVER_NAME: &str = "mcp-gateway";
 
 /// The routes that need no login.
 pub fn routes() -> Router<App> {
@@ -65,7 +66,7 @@ async fn front(State(app): State<App>) -> Response {
     let origin = app.config.server.origin();
     let mcp_url = format!("{origin}/mcp");
     let model = Landing {
-        product: "MCP Gateway".to_owned(),
+        product: PRODUCT.to_owned(),
         version: version::VERSION.to_owned(),
         git_sha: version::GIT_SHA.to_owned(),
         links: Links::new(SERVER_NAME, &mcp_url),

@@ -36,7 +36,7 @@ test('with Google in a black hole it starts, is healthy, and lists its tools', a
 
 test('bad settings are reported all at once, by name, with exit 64', async () => {
   const child = start(gatewayBin, ['serve'], {
-    env: { PORT: 'eighty', SSE_KEEPALIVE_INTERVAL: '99', SESSION_SECRET: 'short', PUBLIC_URL: 'ftp://x' },
+    env: { PORT: 'eighty', SSE_KEEPALIVE_INTERVAL: '99', SESSION_SECRET: 'tiny-7f3a', PUBLIC_URL: 'ftp://x' },
   });
   const { code } = await child.exited;
   const text = child.output.join('\n');
@@ -44,7 +44,7 @@ test('bad settings are reported all at once, by name, with exit 64', async () =>
   for (const name of ['PORT', 'SSE_KEEPALIVE_INTERVAL', 'SESSION_SECRET', 'PUBLIC_URL', 'GOOGLE_CLIENT_ID', 'ALLOWED_DOMAIN']) {
     assert.ok(text.includes(`\`${name}\``), `${name} in:\n${text}`);
   }
-  assert.ok(!text.includes('short'), 'a secret is never repeated');
+  assert.ok(!text.includes('tiny-7f3a'), 'a secret is never repeated');
 });
 
 test('a busy port is said in words', async () => {
@@ -96,4 +96,32 @@ test('gateway health says whether the gateway on this machine answers', async ()
   assert.equal((await down.exited).code, 1);
   await gateway.stop();
   await stop(gateway.child);
+});
+
+test('each of PORT, LOG_LEVEL and ALLOWED_ORIGINS, changed alone, changes what the gateway does', async () => {
+  const ask = async ({ url, mcp, child, stop: end }, origin) => {
+    await fetch(mcp, { method: 'POST', headers: { authorization: 'Bearer junk' }, body: '{}' });
+    const preflight = await fetch(mcp, { method: 'OPTIONS', headers: { origin, 'access-control-request-method': 'POST' } });
+    await end();
+    const levels = new Set(child.output.map((line) => JSON.parse(line).level));
+    return { url, status: preflight.status, levels };
+  };
+  const origin = 'https://app.example.org';
+  const base = await ask(await startGateway(nowhere, { LOG_LEVEL: 'info' }), origin);
+  assert.equal(base.status, 403);
+  assert.ok(base.levels.has('INFO') && !base.levels.has('DEBUG'), [...base.levels].join());
+
+  const quiet = await ask(await startGateway(nowhere, { LOG_LEVEL: 'error' }), origin);
+  assert.ok(!quiet.levels.has('INFO') && !quiet.levels.has('WARN'), [...quiet.levels].join());
+  const talkative = await ask(await startGateway(nowhere, { LOG_LEVEL: 'debug' }), origin);
+  assert.ok(talkative.levels.has('DEBUG'), [...talkative.levels].join());
+
+  const open = await ask(await startGateway(nowhere, { LOG_LEVEL: 'info', ALLOWED_ORIGINS: 'https://*.example.org' }), origin);
+  assert.equal(open.status, 204);
+
+  const port = await freePort();
+  const moved = await startGateway(nowhere, {}, port);
+  assert.equal((await fetch(`http://127.0.0.1:${port}/health`)).status, 200);
+  await moved.stop();
+  await assert.rejects(fetch(`http://127.0.0.1:${port}/health`));
 });

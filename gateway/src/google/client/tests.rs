@@ -258,3 +258,19 @@ fn the_client_is_shared_between_tasks() {
     fn shared<T: Send + Sync>() {}
     shared::<Arc<Client>>();
 }
+
+#[tokio::test]
+async fn a_call_whose_budget_ends_before_googles_silence_does_still_notices_the_silence() {
+    let world = World::new(SHORT, |_| Reply::Hang).await;
+    world.login("ana", 3600).await;
+    let (mut context, _events) = context("ana");
+    context.deadline = Instant::now() + Duration::from_millis(150);
+    let began = Instant::now();
+    let (content, failed) = world.call_in(&context, "gmail_list", json!({})).await;
+    assert!(
+        began.elapsed() < Duration::from_millis(150),
+        "before the dispatcher's own cut"
+    );
+    assert!(failed && content["error"]["code"] == "timeout", "{content}");
+    assert_eq!(world.client.reachability(), Reachability::Unreachable);
+}

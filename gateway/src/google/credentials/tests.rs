@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use serde_json::json;
 
 use super::*;
+use crate::google::Reachability;
 use crate::google::testing::{Hit, Reply, SHORT, START, World, token_answer};
 
 fn ana() -> UserId {
@@ -260,4 +261,42 @@ async fn no_debug_output_shows_a_token() {
             "{text}"
         );
     }
+}
+
+#[tokio::test]
+async fn a_token_endpoint_out_of_order_is_google_out_of_reach() {
+    let broken = AtomicUsize::new(1);
+    let world = world(move |_| match broken.swap(0, Ordering::SeqCst) {
+        1 => Reply::Json(503, json!({ "error": "internal_failure" })),
+        _ => token_answer("new"),
+    })
+    .await;
+    world.login("ana", 0).await;
+    let error = world.client.credentials.bearer(&ana()).await.unwrap_err();
+    assert_eq!(error.code, ErrorCode::UpstreamUnavailable);
+    assert_eq!(world.client.reachability(), Reachability::Unreachable);
+    world.client.credentials.bearer(&ana()).await.unwrap();
+    assert_eq!(world.client.reachability(), Reachability::Reachable);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_refresh_comes_to_its_end_although_the_call_that_began_it_is_gone() {
+    let rotated = json!({ "access_token": "new", "refresh_token": "rotated", "expires_in": 3600, "token_type": "Bearer" });
+    let world = world(move |_| {
+        std::thread::sleep(Duration::from_millis(150));
+        Reply::Json(200, rotated.clone())
+    })
+    .await;
+    world.login("ana", 0).await;
+    let user = ana();
+    let call = world.client.credentials.bearer(&user);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(75), call)
+            .await
+            .is_err()
+    );
+    let bearer = world.client.credentials.bearer(&user).await.unwrap();
+    assert_eq!(text(&bearer), "new");
+    assert_eq!(world.google.hits("/token").len(), 1);
+    assert_eq!(stored(&world).await.refresh_token.expose_secret(), "rotated");
 }

@@ -29,9 +29,6 @@ use crate::web::body::{self, BodyError};
 /// Registrations and forms are a few KiB.
 const BODY_BYTES_MAX: usize = 64 * 1024;
 
-/// How long they may take to arrive. Nobody has shown a token yet, so patience is short.
-const BODY_TIMEOUT: Duration = Duration::from_secs(10);
-
 impl FromRef<App> for OAuth {
     fn from_ref(app: &App) -> Self {
         app.oauth.clone()
@@ -90,7 +87,7 @@ async fn jwks(State(oauth): State<OAuth>) -> Response {
 }
 
 async fn read_body(body: Body) -> Result<Bytes, BodyError> {
-    body::read(body, BODY_BYTES_MAX, BODY_TIMEOUT).await
+    body::read(body, BODY_BYTES_MAX).await
 }
 
 async fn register(State(oauth): State<OAuth>, body: Body) -> Response {

@@ -28,7 +28,7 @@ pub fn page(prompt: &ConsentPrompt, google_is_away: bool) -> Markup {
                 @if let Destination::ThisComputer(_) = prompt.destination {
                     div.notice role="note" {
                         p {
-                            "The answer stays on this computer, where any program can use this name. "
+                            "The answer stays on this computer, but any program on it can ask under this name. "
                             "Go on only if you have just started this sign-in yourself."
                         }
                     }
@@ -109,7 +109,7 @@ mod tests {
     fn an_answer_to_this_computer_is_warned_about() {
         let local = Destination::ThisComputer("localhost:8787".into());
         let html = page(&prompt(None, local), false).into_string();
-        assert!(html.contains("any program can use this name"));
+        assert!(html.contains("any program on it can ask under this name"));
         assert!(html.contains("An unnamed app"));
     }
 

@@ -14,7 +14,7 @@ use super::icons::{self, Icon};
 use super::links::Links;
 use crate::google::Reachability;
 use crate::id;
-use crate::web::health::{State, reachability};
+use crate::web::health::State;
 
 const STYLE: &str = include_str!("landing.css");
 
@@ -147,6 +147,7 @@ fn connect(model: &Landing) -> Markup {
                     p { "Add the server to the client's " code { "mcp.json" } "." }
                     pre { code { (model.links.mcp_json) } }
                     p.note { "There is no key to copy: the client opens your browser and you log in with Google." }
+                    p.note { "Then start a new chat: an open one keeps the tools that it began with." }
                 }
             }
         }
@@ -187,7 +188,7 @@ fn state(model: &Landing) -> Markup {
             p.under { (explanation(model.state)) }
             dl.facts {
                 div.card { dt { "State" } dd class=(tone(model.state)) { span.dot {} (headline(model.state)) } }
-                div.card { dt { "Google" } dd { (capitalised(reachability(model.google))) } }
+                div.card { dt { "Google" } dd { (google(model.google)) } }
                 div.card { dt { "Open streams" } dd { (model.active_streams) } }
                 div.card { dt { "Uptime" } dd { (span(model.uptime)) } }
             }
@@ -315,10 +316,12 @@ fn span(time: Duration) -> String {
     }
 }
 
-fn capitalised(word: &str) -> String {
-    let mut chars = word.chars();
-    let first = chars.next().map(|c| c.to_ascii_uppercase());
-    first.into_iter().chain(chars).collect()
+fn google(reachability: Reachability) -> &'static str {
+    match reachability {
+        Reachability::Unknown => "Not needed yet",
+        Reachability::Reachable => "Reachable",
+        Reachability::Unreachable => "Unreachable",
+    }
 }
 
 #[cfg(test)]

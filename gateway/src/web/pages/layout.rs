@@ -8,20 +8,22 @@ use base64::engine::general_purpose::STANDARD;
 use http::{HeaderName, HeaderValue, StatusCode, header};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+use super::{PRODUCT, icons};
 use crate::id;
 
 /// The one style sheet, inside the page: a page needs no second request and works through any proxy.
 const STYLE: &str = include_str!("style.css");
 
-/// Nothing but the style sheet, known by its digest, may load; nobody may frame the page.
+/// Nothing but the style sheet, known by its digest, and the icon in the page may load; nobody may frame the page.
 ///
 /// There is no `form-action`: Chromium applies it to the redirects after a POST as well, and those lead to
 /// the identity provider (and wherever it bounces the browser on the way) and to the client's own scheme or
 /// host. The forms are ours, their text is escaped and no script runs, so the directive would guard little.
 static CONTENT_SECURITY_POLICY: LazyLock<HeaderValue> = LazyLock::new(|| {
     let digest = STANDARD.encode(id::sha256(STYLE.as_bytes()));
-    let policy =
-        format!("default-src 'none'; style-src 'sha256-{digest}'; base-uri 'none'; frame-ancestors 'none'");
+    let policy = format!(
+        "default-src 'none'; style-src 'sha256-{digest}'; img-src data:; base-uri 'none'; frame-ancestors 'none'"
+    );
     HeaderValue::try_from(policy).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
 });
 
@@ -35,7 +37,8 @@ pub fn page(title: &str, main: &Markup) -> Markup {
                 meta name="viewport" content="width=device-width, initial-scale=1";
                 meta name="color-scheme" content="light dark";
                 meta name="robots" content="noindex";
-                title { (title) " · MCP gateway" }
+                title { (title) " · " (PRODUCT) }
+                link rel="icon" href=(icons::FAVICON);
                 style { (PreEscaped(STYLE)) }
             }
             body {
@@ -49,11 +52,8 @@ pub fn page(title: &str, main: &Markup) -> Markup {
 pub fn brand() -> Markup {
     html! {
         p.brand {
-            svg viewBox="0 0 24 24" width="28" height="28" aria-hidden="true" {
-                rect.mark x="1" y="1" width="22" height="22" rx="6" {}
-                path.line d="M6.5 16V9.5a5.5 5.5 0 0 1 11 0V16M12 11v5M4.5 16.5h15" {}
-            }
-            span { "MCP gateway" }
+            (icons::logo())
+            span { (PRODUCT) }
         }
     }
 }

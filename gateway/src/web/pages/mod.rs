@@ -1,5 +1,8 @@
 //! The pages for people: server-rendered, without JavaScript.
 
+/// What the gateway calls itself on its pages.
+pub const PRODUCT: &str = "MCP Gateway";
+
 pub mod consent;
 pub mod error;
 pub mod icons;

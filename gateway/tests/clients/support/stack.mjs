@@ -43,7 +43,9 @@ export async function startGateway(google, extraEnv = {}, port = undefined, data
       ...extraEnv,
     },
   });
-  await until('the gateway', async () => (await fetch(`${url}/health`)).ok, [child]);
+  // It serves before its store is ready, and refuses logins until then.
+  const ready = () => child.output.some((line) => line.includes('the store is ready'));
+  await until('the gateway', async () => ready() && (await fetch(`${url}/health`)).ok, [child]);
   return {
     url,
     mcp: `${url}/mcp`,

@@ -6,11 +6,12 @@ use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+use reqwest::Method;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 /// Users that tests may take; more tests need more of them here.
-const USERS: usize = 40;
+const USERS: usize = 100;
 
 /// Where the emulator listens and who has an account there.
 #[derive(Debug, Deserialize)]
@@ -26,16 +27,24 @@ pub struct Emulator {
 #[derive(Clone, Debug, Deserialize)]
 pub struct Account {
     pub email: String,
+    /// Text that stands in everything of this person's and in nothing of anybody else's.
+    pub canary: String,
 }
 
-/// The emulator of this test binary. It ends with the process: its standard input closes.
-#[expect(
-    clippy::disallowed_methods,
-    reason = "tests are told by xtask where things are"
-)]
+/// The emulator that the tests of this binary share.
 pub fn emulator() -> &'static Emulator {
     static EMULATOR: OnceLock<Emulator> = OnceLock::new();
-    EMULATOR.get_or_init(|| {
+    EMULATOR.get_or_init(|| Emulator::start(USERS))
+}
+
+impl Emulator {
+    /// An emulator of one's own, for faults that hit everybody. It ends with the process: its standard
+    /// input closes.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "tests are told by xtask where things are"
+    )]
+    pub fn start(users: usize) -> Self {
         let beside = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../xtask/emulator");
         let dir = std::env::var_os("GOOGLE_EMULATOR_DIR").map_or(beside, PathBuf::from);
         assert!(
@@ -44,13 +53,8 @@ pub fn emulator() -> &'static Emulator {
         );
         let mut child = Command::new("node")
             .arg(dir.join("server.mjs"))
-            .args([
-                "--port",
-                "0",
-                "--exit-with-parent",
-                "--test-users",
-                &USERS.to_string(),
-            ])
+            .args(["--port", "0", "--exit-with-parent", "--test-users"])
+            .arg(users.to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -62,7 +66,16 @@ pub fn emulator() -> &'static Emulator {
         // Holding the child keeps its standard input open for the life of this process.
         std::mem::forget(child);
         serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"))
-    })
+    }
+
+    /// Asks a control route.
+    pub async fn ask(&self, method: Method, path: &str, body: &Value) -> Value {
+        let url = format!("{}/_emulator{path}", self.url);
+        let client = reqwest::Client::builder().build().unwrap();
+        let response = client.request(method, url).json(body).send().await.unwrap();
+        assert!(response.status().is_success(), "{path}: {}", response.status());
+        response.json().await.unwrap_or(Value::Null)
+    }
 }
 
 /// An account that no other test uses.
@@ -76,19 +89,9 @@ pub fn fresh_account() -> Account {
         .clone()
 }
 
-/// POSTs to a control route of the emulator.
+/// POSTs to a control route of the shared emulator.
 pub async fn control(path: &str, body: &Value) -> Value {
-    let url = format!("{}/_emulator{path}", emulator().url);
-    let response = reqwest::Client::builder()
-        .build()
-        .unwrap()
-        .post(url)
-        .json(body)
-        .send()
-        .await
-        .unwrap();
-    assert!(response.status().is_success(), "{path}: {}", response.status());
-    response.json().await.unwrap_or(Value::Null)
+    emulator().ask(Method::POST, path, body).await
 }
 
 /// Makes requests of `email` under `path_prefix` fail from now on; the id ends it.
@@ -97,19 +100,20 @@ pub async fn fault(email: &str, path_prefix: &str, fault: Value) -> String {
     control("/faults", &body).await["id"].as_str().unwrap().to_owned()
 }
 
-/// The requests that the emulator saw from `email`.
+/// Makes the next request of `email` under `path_prefix` fail.
+pub async fn fault_once(email: &str, path_prefix: &str, fault: Value) {
+    let body = json!({"match": {"email": email, "pathPrefix": path_prefix}, "fault": fault, "times": 1});
+    control("/faults", &body).await;
+}
+
+/// The requests that the shared emulator saw from `email`.
 pub async fn journal(email: &str) -> Vec<Value> {
-    let url = format!("{}/_emulator/journal?since=0", emulator().url);
-    let entries: Vec<Value> = reqwest::Client::builder()
-        .build()
-        .unwrap()
-        .get(url)
-        .send()
-        .await
-        .unwrap()
-        .json()
-        .await
-        .unwrap();
+    let entries = emulator()
+        .ask(Method::GET, "/journal?since=0", &Value::Null)
+        .await;
+    let Value::Array(entries) = entries else {
+        panic!("no journal: {entries}")
+    };
     entries
         .into_iter()
         .filter(|entry| entry["email"] == email)
@@ -118,13 +122,7 @@ pub async fn journal(email: &str) -> Vec<Value> {
 
 /// Ends a fault.
 pub async fn end_fault(id: &str) {
-    let url = format!("{}/_emulator/faults/{id}", emulator().url);
-    let response = reqwest::Client::builder()
-        .build()
-        .unwrap()
-        .delete(url)
-        .send()
-        .await
-        .unwrap();
-    assert!(response.status().is_success(), "{}", response.status());
+    emulator()
+        .ask(Method::DELETE, &format!("/faults/{id}"), &Value::Null)
+        .await;
 }

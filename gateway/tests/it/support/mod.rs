@@ -1,5 +1,6 @@
 //! A gateway in this process, and the means to talk to it.
 
+pub mod dice;
 pub mod google;
 pub mod login;
 pub mod raw;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use gateway::app::Gateway;
 use gateway::clock::Clock;
 use gateway::config::{Config, store::Backend};
+use gateway::id::UserId;
 use gateway::jwt::{Claims, SigningKeys};
 use gateway::lifecycle::Lifecycle;
 use gateway::secret::Keyring;
@@ -17,12 +19,14 @@ use gateway::web::App;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
 
-const SECRET: &str = "5f0c8e21b7d94a63a8e1f4027bc9d35e";
+/// The secret that all keys of every gateway under test come from.
+pub const SECRET: &str = "5f0c8e21b7d94a63a8e1f4027bc9d35e";
 
 /// How a test wants its gateway.
 #[derive(Debug, Default)]
 pub struct Setup {
     env: BTreeMap<String, String>,
+    booting: bool,
 }
 
 /// A running gateway. Stops with the test.
@@ -50,11 +54,21 @@ impl Setup {
 
     /// Points the gateway at the Google emulator.
     pub fn google(self) -> Self {
-        let google = google::emulator();
+        self.google_at(google::emulator())
+    }
+
+    /// Points the gateway at an emulator of the test's own.
+    pub fn google_at(self, google: &google::Emulator) -> Self {
         self.env("GOOGLE_ISSUER", &google.url)
             .env("GOOGLE_API_BASE_URL", &google.url)
             .env("GOOGLE_CLIENT_ID", &google.client_id)
             .env("GOOGLE_CLIENT_SECRET", &google.client_secret)
+    }
+
+    /// Does not wait for the store to be ready: clients come while the gateway is still starting.
+    pub fn booting(mut self) -> Self {
+        self.booting = true;
+        self
     }
 
     /// Starts the gateway on a free port of loopback.
@@ -81,7 +95,9 @@ impl Setup {
         let clock = Clock::manual(Clock::system().now());
         let gateway = Gateway::with_listener(config, &clock, listener).unwrap();
         let (app, lifecycle) = (gateway.app(), gateway.lifecycle());
-        app.store.prepare().await.unwrap();
+        if !self.booting {
+            app.store.prepare().await.unwrap();
+        }
         lifecycle.spawn(gateway.serve());
         let http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -154,27 +170,65 @@ impl TestApp {
         self.post(token, Some(session), &message).await
     }
 
+    /// The user of an access token that was made here.
+    pub fn bearer_subject(&self, access: &str) -> UserId {
+        let header = format!("Bearer {access}");
+        let audience = format!("{}/mcp", self.url);
+        let principal = self.app.bearer.verify(Some(header.as_bytes()), &[&audience]);
+        principal.unwrap().user.clone()
+    }
+
+    /// `GET` of a path that needs no login, as JSON.
+    pub async fn get_json(&self, path: &str) -> Value {
+        let answer = self.http.get(format!("{}{path}", self.url)).send().await.unwrap();
+        Answer::read(answer).await.json()
+    }
+
     /// Starts a legacy session and returns its id.
     pub async fn initialize(&self, token: &str) -> String {
-        let answer = self.post(token, None, &initialize("2025-11-25")).await;
+        self.initialize_at("/mcp", token).await
+    }
+
+    /// The same on another path.
+    pub async fn initialize_at(&self, path: &str, token: &str) -> String {
+        let request = self
+            .request(Method::POST, path, token)
+            .json(&initialize("2025-11-25"));
+        let answer = Answer::read(request.send().await.unwrap()).await;
         assert_eq!(answer.status, 200, "{answer:?}");
         answer.session.expect("a session id")
     }
 
     /// A modern request: `_meta` and the headers that repeat it.
-    pub async fn modern(&self, token: &str, method: &str, mut params: Value) -> Answer {
-        params["_meta"] = modern_meta();
-        let name = params.get("name").and_then(Value::as_str).map(str::to_owned);
+    pub async fn modern(&self, token: &str, method: &str, params: Value) -> Answer {
+        let request = self.modern_request(token, method, params);
+        Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// A modern request that is not sent yet. What `params` say in `_meta` is kept.
+    pub fn modern_request(&self, token: &str, method: &str, mut params: Value) -> RequestBuilder {
+        let meta = modern_meta();
+        for (key, value) in meta.as_object().unwrap() {
+            params["_meta"][key] = value.clone();
+        }
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
-        let mut request = self
+        let request = self
             .request(Method::POST, "/mcp", token)
             .header("mcp-protocol-version", "2026-07-28")
             .header("mcp-method", method)
             .json(&message);
-        if let Some(name) = name {
-            request = request.header("mcp-name", name);
+        let name = params.get("name").or_else(|| params.get("uri"));
+        match name.and_then(Value::as_str) {
+            Some(name) => request.header("mcp-name", name),
+            None => request,
         }
-        Answer::read(request.send().await.unwrap()).await
+    }
+
+    /// A legacy `tools/call` that is not sent yet.
+    pub fn legacy_call(&self, token: &str, session: &str, id: u32, params: &Value) -> RequestBuilder {
+        self.request(Method::POST, "/mcp", token)
+            .header("mcp-session-id", session)
+            .json(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}))
     }
 }
 

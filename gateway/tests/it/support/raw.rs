@@ -1,11 +1,23 @@
 //! A bare socket, for what an HTTP client library hides.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
 use super::TestApp;
+
+/// A POST of `message` to `path` as bytes of HTTP/1.1, with further header lines (each with its line end).
+pub fn post(app: &TestApp, path: &str, token: &str, further: &str, message: &Value) -> String {
+    let (host, body) = (app.url.strip_prefix("http://").unwrap(), message.to_string());
+    format!(
+        "POST {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\
+         content-type: application/json\r\naccept: application/json, text/event-stream\r\n\
+         {further}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+}
 
 /// One connection.
 pub struct Raw {
@@ -36,7 +48,28 @@ impl Raw {
     }
 
     pub async fn send(&mut self, text: &str) {
-        self.socket.write_all(text.as_bytes()).await.unwrap();
+        self.send_bytes(text.as_bytes()).await;
+    }
+
+    pub async fn send_bytes(&mut self, bytes: &[u8]) {
+        self.socket.write_all(bytes).await.unwrap();
+    }
+
+    /// Reads for `time`; when each piece came, counted from the start.
+    pub async fn read_for(&mut self, time: Duration) -> Vec<(Duration, String)> {
+        let began = Instant::now();
+        let mut pieces = Vec::new();
+        let read = async {
+            loop {
+                self.received.clear();
+                if !self.read_some().await {
+                    break;
+                }
+                pieces.push((began.elapsed(), self.received.clone()));
+            }
+        };
+        let _ = tokio::time::timeout(time, read).await;
+        pieces
     }
 
     /// Reads until `wanted` has arrived; fails when it does not within `limit`.

@@ -184,7 +184,7 @@ async fn accounts_outside_the_domain_see_a_refusal() {
         // The page's button tells the client.
         let back = reply
             .body
-            .split("href=\"")
+            .split("<a class=\"button primary\" href=\"")
             .nth(1)
             .unwrap()
             .split('"')
