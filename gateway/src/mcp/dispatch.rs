@@ -1,7 +1,6 @@
 //! The MCP server behind every transport: takes a message of an authenticated user, gives a [`Reply`].
 
 use std::collections::HashSet;
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -170,25 +169,20 @@ impl Mcp {
         );
         let (id, phrasing) = (request.id.clone(), request.phrasing);
         self.lifecycle.spawn(async move {
-            let mut work = pin!(google.call(&context, &name, arguments));
-            let (outcome, over) = tokio::select! {
+            let outcome = tokio::select! {
                 biased;
-                () = cancel.cancelled() => (Ok(failed("cancelled", "the call was cancelled")), false),
-                result = &mut work => (result.ok_or_else(|| unknown_tool(&name)), true),
-                () = hard.cancelled() => (Ok(failed("shutting_down", "the gateway is stopping; call again")), false),
+                () = cancel.cancelled() => Ok(failed("cancelled", "the call was cancelled")),
+                result = google.call(&context, &name, arguments) => {
+                    result.ok_or_else(|| unknown_tool(&name))
+                }
+                () = hard.cancelled() => Ok(failed("shutting_down", "the gateway is stopping; call again")),
                 () = tokio::time::sleep_until(deadline) => {
-                    let message = format!("`{name}` took longer than {} s; ask for less", budget.as_secs());
-                    (Ok(failed("timeout", &message)), false)
+                    Ok(failed("timeout", &format!("`{name}` took longer than {} s; ask for less", budget.as_secs())))
                 }
             };
             drop(tracked);
             // A receiver that is gone means a client that is gone.
             let _ = done_in.send(phrase(&id, phrasing, outcome));
-            if !over {
-                // The work sees the cancel and the deadline itself, and finishes what must not stay half done:
-                // a token refresh that is cut off keeps its lease, and locks the person out.
-                hard.run_until_cancelled(work).await;
-            }
         });
         let progress_token = meta
             .and_then(|meta| meta.progress_token)

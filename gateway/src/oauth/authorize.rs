@@ -6,6 +6,7 @@ use crate::model::client::Client;
 use crate::oauth::consent::ConsentPrompt;
 use crate::oauth::error::{PageError, RedirectError};
 use crate::oauth::params::Params;
+use crate::oauth::redirect::Destination;
 use crate::oauth::{LOGIN_SECONDS, OAuth, pkce, redirect, resource, scope};
 
 /// Longer than any client's `state`, which is stored for ten minutes.
@@ -21,7 +22,7 @@ pub enum Authorized {
         /// The browser's cookie; the same for all its consent pages.
         browser: String,
     },
-    /// A redirect that tells the client an error.
+    /// A redirect that tells a client on this computer an error.
     Back(String),
 }
 
@@ -37,7 +38,8 @@ impl OAuth {
     /// Judges an authorization request. `browser` is the cookie that the browser brought along, if any.
     ///
     /// Client and redirect URI come first, and errors in them are for the person only: a redirect to a URI
-    /// that is not registered would make the gateway an open redirector.
+    /// that is not registered would make the gateway an open redirector. So would one to a web site that
+    /// nobody but a stranger registered: there the person decides (RFC 9700 section 4.11.2).
     pub async fn authorize(&self, params: &Params, browser: Option<&str>) -> Result<Authorized, PageError> {
         let client_id = params.one("client_id")?.ok_or(PageError::UnknownClient)?;
         let client = self.client(client_id).await?.ok_or(PageError::UnknownClient)?;
@@ -55,7 +57,11 @@ impl OAuth {
             Ok((prompt, browser)) => Ok(Authorized::Ask { prompt, browser }),
             Err(error) => {
                 tracing::warn!(%client_id, %error, "an authorization request was refused");
-                Ok(Authorized::Back(self.error_redirect(redirect_uri, state, &error)))
+                let back = self.error_redirect(redirect_uri, state, &error);
+                match redirect::destination(redirect_uri) {
+                    Destination::Site(site) => Err(PageError::BadRequest { error, site, back }),
+                    Destination::ThisComputer(_) | Destination::App(_) => Ok(Authorized::Back(back)),
+                }
             }
         }
     }

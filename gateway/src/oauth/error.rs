@@ -68,6 +68,17 @@ pub enum PageError {
     /// The redirect URI is missing or not one of the client's.
     #[error("the redirect URI is not registered for the client")]
     UnknownRedirect,
+    /// The authorization request of a web site is wrong. Anybody may register a web site, so the browser goes
+    /// there only when its person says so.
+    #[error("the request of `{site}` is refused: {error}")]
+    BadRequest {
+        /// What is wrong.
+        error: RedirectError,
+        /// The host.
+        site: String,
+        /// Tells the client.
+        back: String,
+    },
     /// A parameter that decides about trust is ambiguous.
     #[error(transparent)]
     Repeated(#[from] Repeated),

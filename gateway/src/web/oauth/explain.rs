@@ -24,6 +24,18 @@ pub(super) fn explain(error: &PageError) -> (StatusCode, ErrorPage) {
             "The app has not registered the address that the answer should go to, so it may not be the app that asks.",
             START_AGAIN,
         ),
+        // Not the site's fault; the same link works later.
+        PageError::BadRequest { error, .. } if error.code == "temporarily_unavailable" => busy(),
+        PageError::BadRequest { error, site, back } => {
+            let page = ErrorPage {
+                title: "The app asked for something that cannot be",
+                message: format!("The request of {site} was refused: {}.", error.description).into(),
+                advice: "Close this page if you did not start a sign-in yourself.".into(),
+                action: Some(("Back to the app", back.clone())),
+                code: error.code,
+            };
+            (StatusCode::BAD_REQUEST, page)
+        }
         PageError::Repeated(_) => bad(
             "invalid_request",
             "The sign-in link is ambiguous",
@@ -53,11 +65,7 @@ pub(super) fn explain(error: &PageError) -> (StatusCode, ErrorPage) {
             "Google does not answer",
             "The gateway cannot reach Google at the moment.",
         ),
-        PageError::Store(_) => away(
-            "temporarily_unavailable",
-            "The gateway is busy",
-            "It cannot read or store your sign-in at the moment.",
-        ),
+        PageError::Store(_) => busy(),
     }
 }
 
@@ -89,6 +97,14 @@ fn bad(
 fn away(code: &'static str, title: &'static str, message: &'static str) -> (StatusCode, ErrorPage) {
     let page = plain(code, title, message, "Nothing is lost: try again in a moment.");
     (StatusCode::SERVICE_UNAVAILABLE, page)
+}
+
+fn busy() -> (StatusCode, ErrorPage) {
+    away(
+        "temporarily_unavailable",
+        "The gateway is busy",
+        "It cannot read or store your sign-in at the moment.",
+    )
 }
 
 fn plain(code: &'static str, title: &'static str, message: &'static str, advice: &'static str) -> ErrorPage {

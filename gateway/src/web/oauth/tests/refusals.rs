@@ -32,7 +32,7 @@ async fn an_unknown_client_or_redirect_uri_is_never_redirected() {
 }
 
 #[tokio::test]
-async fn any_other_error_is_told_to_the_client_with_state_and_issuer() {
+async fn any_other_error_is_told_to_a_client_on_this_computer_with_state_and_issuer() {
     let bench = Bench::new().await;
     let client = bench.client().await;
     for (changes, code) in [
@@ -55,6 +55,27 @@ async fn any_other_error_is_told_to_the_client_with_state_and_issuer() {
         assert!(!parameters.contains_key("code"));
         assert_eq!(reply.header("cache-control"), "no-store");
     }
+}
+
+#[tokio::test]
+async fn a_web_site_gets_its_error_only_when_the_person_goes_there() {
+    let bench = Bench::new().await;
+    let uri = "https://app.example.org/callback";
+    let registered = bench.register(json!({"redirect_uris": [uri]})).await;
+    let client = registered.json()["client_id"].as_str().unwrap().to_owned();
+    let changes = [("redirect_uri", uri), ("scope", "everything")];
+    let reply = bench.authorize(&client, &changes, &[]).await;
+    assert_eq!(reply.status, 400);
+    assert!(reply.headers.get("location").is_none());
+    let link = format!("href=\"{uri}?error=invalid_scope&amp;");
+    assert!(
+        reply.body.contains(&link) && reply.body.contains("iss="),
+        "{}",
+        reply.body
+    );
+    let good = bench.authorize(&client, &[("redirect_uri", uri)], &[]).await;
+    let denied = bench.decide(&good, &good.cookies(), "deny").await;
+    assert_eq!(denied.redirected(uri)["error"], "access_denied");
 }
 
 #[tokio::test]
