@@ -2,6 +2,7 @@
 //!
 //! A verb is one file with an argument struct and its `run`; here it gets a variant and an arm.
 
+mod bench;
 mod dev;
 mod emulator;
 mod environment;
@@ -40,6 +41,7 @@ struct Cli {
 
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
+    Bench(bench::Bench),
     Dev(dev::Dev),
     Test(test::Test),
     Tidy(tidy::Tidy),
@@ -70,6 +72,7 @@ fn run(verb: Verb) -> anyhow::Result<Outcome> {
     let interrupt = Interrupt::on_signals()?;
     let workspace = Workspace::find()?;
     match verb {
+        Verb::Bench(bench) => bench.run(&workspace, &interrupt),
         Verb::Dev(dev) => dev.run(&workspace, &interrupt),
         Verb::Test(test) => test.run(&workspace, &interrupt),
         Verb::Tidy(tidy) => tidy.run(&workspace),

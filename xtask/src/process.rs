@@ -53,6 +53,11 @@ impl Process {
         Self::spawn(name, command, PathBuf::new())
     }
 
+    /// Starts `command` without input and with its output on ours: what it prints is data.
+    pub(crate) fn start_attached(name: &str, command: &mut Command) -> anyhow::Result<Self> {
+        Self::spawn(name, command, PathBuf::new())
+    }
+
     fn spawn(name: &str, command: &mut Command, log: PathBuf) -> anyhow::Result<Self> {
         let child = command
             .stdin(Stdio::null())

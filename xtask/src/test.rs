@@ -88,12 +88,9 @@ fn run_suite(suite: &Suite, arguments: &[String], kit: &mut Kit<'_>) -> anyhow::
     };
     let time = ui::seconds(start.elapsed());
     match result {
-        Ok((counts, _)) if counts.failed == 0 => {
-            ui::step(Mark::Ok, format_args!("{:12} {time:>7}  {counts}", suite.name));
-            Ok(counts)
-        }
         Ok((counts, report)) => {
-            ui::step(Mark::Fail, format_args!("{:12} {time:>7}  {counts}", suite.name));
+            let mark = if counts.failed == 0 { Mark::Ok } else { Mark::Fail };
+            ui::step(mark, format_args!("{:12} {time:>7}  {counts}", suite.name));
             ui::detail(&report);
             Ok(counts)
         }
@@ -109,16 +106,19 @@ fn run_suite(suite: &Suite, arguments: &[String], kit: &mut Kit<'_>) -> anyhow::
     }
 }
 
-/// What the output says, and what of it to show if that is a failure.
+/// What the output says, and what of it to show: the failures, or else what did not run.
 fn judge(count: Option<fn(&str) -> Counts>, output: &str, success: bool) -> (Counts, String) {
     let counted = count.map(|count| count(output));
     let silent = success && counted == Some(Counts::default());
+    let settled = count::settle(counted, success);
     let report = if silent {
         "no test ran".to_owned()
+    } else if settled.failed == 0 {
+        count::not_run(output)
     } else {
         count::excerpt(output)
     };
-    (count::settle(counted, success), report)
+    (settled, report)
 }
 
 /// Provides what the command needs and runs it: its whole output, and whether it exited with 0.
@@ -210,6 +210,18 @@ mod tests {
         let (counts, report) = judge(None, "Diff in a.rs:1", false);
         assert_eq!(counts, Counts { passed: 0, failed: 1 });
         assert_eq!(report, "Diff in a.rs:1");
+    }
+
+    #[test]
+    fn what_did_not_run_is_named_beside_a_success() {
+        let output =
+            "not run: tasks (no such extension)\nok one\n  not run: two (no tool)\n1 passed, 0 failed";
+        let (counts, report) = judge(Some(count::summary_line), output, true);
+        assert_eq!(counts, Counts { passed: 1, failed: 0 });
+        assert_eq!(
+            report,
+            "not run: tasks (no such extension)\n  not run: two (no tool)"
+        );
     }
 
     #[test]

@@ -109,6 +109,15 @@ pub(crate) fn excerpt(output: &str) -> String {
         .join("\n")
 }
 
+/// The lines of a suite that name what it left out.
+pub(crate) fn not_run(output: &str) -> String {
+    let lines: Vec<&str> = output
+        .lines()
+        .filter(|line| line.trim_start().starts_with("not run: "))
+        .collect();
+    lines.join("\n")
+}
+
 /// The number in front of `word`.
 fn number_before(text: &str, word: &str) -> u64 {
     let number = text

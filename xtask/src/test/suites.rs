@@ -80,7 +80,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "rust",
         listed_with: "Cargo.toml",
         run: Run::Command {
-            needs: &[Need::Emulator, Need::ForeignStore],
+            needs: &[Need::Emulator, Need::Clients, Need::ForeignStore],
             command: |workspace| cargo(workspace, &["test", "--locked", "--workspace", "--no-fail-fast"]),
             count: Some(count::cargo_test),
         },
