@@ -56,6 +56,8 @@ export async function until(what, probe, children = [], timeout = 20_000) {
     const dead = children.find((child) => child.exitCode !== null);
     if (dead || Date.now() > end) {
       const log = children.flatMap((child) => child.output.slice(-30)).join('\n');
+      // A process that stays would keep the test run from ending.
+      for (const child of children) child.kill('SIGKILL');
       throw new Error(`${what}: ${dead ? 'a process ended' : 'it took too long'}\n${log}`);
     }
     await new Promise((resolve) => setTimeout(resolve, 25));

@@ -43,9 +43,9 @@ export async function startGateway(google, extraEnv = {}, port = undefined, data
       ...extraEnv,
     },
   });
-  // It serves before its store is ready, and refuses logins until then.
-  const ready = () => child.output.some((line) => line.includes('the store is ready'));
-  await until('the gateway', async () => ready() && (await fetch(`${url}/health`)).ok, [child]);
+  // It serves before its store is ready. From then on it knows that it does not know this client.
+  const probe = async () => (await fetch(`${url}/oauth/authorize?client_id=nobody`)).status === 400;
+  await until('the gateway', probe, [child]);
   return {
     url,
     mcp: `${url}/mcp`,
