@@ -10,18 +10,23 @@ process.on('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-/** Starts a program; `output` collects what it prints, for failure messages. */
+/** Starts a program; `output` collects what it prints, for failure messages, `printed` only standard output. */
 export function start(command, args, options = {}) {
   const child = spawn(command, args, { stdio: ['pipe', 'pipe', 'pipe'], ...options });
   running.add(child);
   const output = [];
-  child.exited = new Promise((resolve) => child.on('exit', (code, signal) => {
+  child.printed = [];
+  // `close` comes after the last line of output, `exit` may come before it.
+  child.exited = new Promise((resolve) => child.on('close', (code, signal) => {
     running.delete(child);
     resolve({ code, signal });
   }));
   child.output = output;
   child.lines = createInterface({ input: child.stdout });
-  child.lines.on('line', (line) => output.push(line));
+  child.lines.on('line', (line) => {
+    output.push(line);
+    child.printed.push(line);
+  });
   createInterface({ input: child.stderr }).on('line', (line) => output.push(line));
   return child;
 }

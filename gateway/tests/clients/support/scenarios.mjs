@@ -92,7 +92,7 @@ export const AUTHORIZATION = ['authorization-server-metadata-endpoint', 'authori
 /** Single checks that cannot succeed in a scenario that runs, and why. Every other check has to. */
 export const UNTESTABLE = {
   'authorization-server-metadata-endpoint': {
-    'authorization-server-metadata-cimd': 'optional; clients register dynamically (RFC 7591)',
+    'authorization-server-metadata-cimd': 'optional: documents as client IDs are not offered, clients register',
   },
   'caching': {
     'sep-2549-resources-read-caching-hints': 'needs a resource to read',
