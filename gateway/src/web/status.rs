@@ -7,12 +7,13 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Json, Router};
-use http::{HeaderValue, header};
+use http::StatusCode;
 
 use crate::version;
 use crate::web::health::{self, Connections, Health, Ready, Status};
 use crate::web::pages::PRODUCT;
-use crate::web::pages::landing::{Landing, ToolEntry, content_security_policy, landing};
+use crate::web::pages::landing::{Landing, ToolEntry, landing};
+use crate::web::pages::layout;
 use crate::web::pages::links::Links;
 use crate::web::{App, AppState};
 
@@ -78,18 +79,7 @@ async fn front(State(app): State<App>) -> Response {
         uptime: uptime(&app),
         tools: app.google.tools().iter().map(tool_entry).collect(),
     };
-    let mut response = axum::response::Html(landing(&model).into_string()).into_response();
-    let headers = response.headers_mut();
-    if let Ok(policy) = HeaderValue::from_str(&content_security_policy()) {
-        headers.insert(header::CONTENT_SECURITY_POLICY, policy);
-    }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(
-        header::X_CONTENT_TYPE_OPTIONS,
-        HeaderValue::from_static("nosniff"),
-    );
-    headers.insert(header::REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    response
+    layout::respond(&layout::LANDING, StatusCode::OK, landing(&model))
 }
 
 fn tool_entry(tool: &rmcp::model::Tool) -> ToolEntry {

@@ -30,7 +30,7 @@ pub(super) async fn authorize(
     let name = cookies.browser();
     match oauth.authorize(&params, cookie::find(&headers, &name)).await {
         Ok(Authorized::Ask { prompt, browser }) => {
-            let page = layout::respond(StatusCode::OK, consent::page(&prompt, false));
+            let page = layout::respond(&layout::CARD, StatusCode::OK, consent::page(&prompt, false));
             with_cookie(page, cookies.set(&name, &browser))
         }
         Ok(Authorized::Back(url)) => redirect(&url),
@@ -54,6 +54,7 @@ pub(super) async fn consent(State(oauth): State<OAuth>, headers: HeaderMap, body
         Ok(Decided::Back(url)) => redirect(&url),
         Ok(Decided::Again(prompt)) => {
             let page = layout::respond(
+                &layout::CARD,
                 StatusCode::SERVICE_UNAVAILABLE,
                 self::consent::page(&prompt, true),
             );
@@ -126,7 +127,7 @@ fn error_page(error: &PageError, again: Option<&Uri>) -> Response {
     } else {
         tracing::warn!(%error, "a login was refused");
     }
-    let response = layout::respond(status, error::page(&page));
+    let response = layout::respond(&layout::CARD, status, error::page(&page));
     match error {
         PageError::Store(StoreError::Throttled { retry_after: wait }) => {
             (retry_after(*wait), response).into_response()

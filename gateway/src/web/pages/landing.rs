@@ -1,22 +1,16 @@
 //! The landing page: what this is, the URL, how to add it, which tools there are, how the gateway is.
 //!
-//! One self-contained document without scripts. Its only style sheet is inline and named by its digest in
-//! [`content_security_policy`], so that nothing else can run or load.
+//! One self-contained document without scripts.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 
 use super::icons::{self, Icon};
+use super::layout;
 use super::links::Links;
 use crate::google::Reachability;
-use crate::id;
 use crate::web::health::State;
-
-const STYLE: &str = include_str!("landing.css");
 
 /// What the page shows.
 #[derive(Clone, Debug)]
@@ -56,56 +50,28 @@ pub struct ToolEntry {
     pub read_only: bool,
 }
 
-/// The digest of the page's style sheet as a source of a content security policy (CSP level 3, section 2.3.1).
-pub fn style_source() -> &'static str {
-    static SOURCE: LazyLock<String> =
-        LazyLock::new(|| format!("'sha256-{}'", STANDARD.encode(id::sha256(STYLE.as_bytes()))));
-    &SOURCE
-}
-
-/// The value of `Content-Security-Policy` that the page needs and nothing more.
-pub fn content_security_policy() -> String {
-    format!(
-        "default-src 'none'; style-src {}; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-        style_source()
-    )
-}
-
 /// Renders the page.
 pub fn landing(model: &Landing) -> Markup {
-    html! {
-        (DOCTYPE)
-        html lang="en" {
-            head {
-                meta charset="utf-8";
-                meta name="viewport" content="width=device-width, initial-scale=1";
-                meta name="color-scheme" content="light dark";
-                meta name="robots" content="noindex";
-                title { (model.product) }
-                link rel="icon" href=(icons::FAVICON);
-                style { (PreEscaped(STYLE)) }
-            }
-            body {
-                header.bar {
-                    span.brand { (icons::logo()) (model.product) }
-                    a class={ "pill " (tone(model.state)) } href="#state" { span.dot {} (headline(model.state)) }
-                }
-                main {
-                    (hero(model))
-                    (connect(model))
-                    (tools(&model.tools))
-                    (state(model))
-                }
-                footer {
-                    p { (model.product) " " (model.version) " · commit " code { (model.git_sha) } }
-                    nav aria-label="For operators" {
-                        a href="/health" { "Health" }
-                        a href="/ready" { "Readiness" }
-                    }
-                }
+    let body = html! {
+        header.bar {
+            span.brand { (icons::logo()) (model.product) }
+            a class={ "pill " (tone(model.state)) } href="#state" { span.dot {} (headline(model.state)) }
+        }
+        main {
+            (hero(model))
+            (connect(model))
+            (tools(&model.tools))
+            (state(model))
+        }
+        footer {
+            p { (model.product) " " (model.version) " · commit " code { (model.git_sha) } }
+            nav aria-label="For operators" {
+                a href="/health" { "Health" }
+                a href="/ready" { "Readiness" }
             }
         }
-    }
+    };
+    layout::document(&layout::LANDING, &model.product, &body)
 }
 
 fn hero(model: &Landing) -> Markup {

@@ -100,19 +100,6 @@ fn the_links_of_the_buttons_are_those_of_the_model() {
 }
 
 #[test]
-fn the_policy_names_exactly_the_style_of_the_page() {
-    let page = landing(&model()).into_string();
-    let style = page
-        .split("<style>")
-        .nth(1)
-        .and_then(|rest| rest.split("</style>").next())
-        .expect("a style sheet");
-    let digest = STANDARD.encode(id::sha256(style.as_bytes()));
-    assert_eq!(style_source(), format!("'sha256-{digest}'"));
-    assert!(content_security_policy().contains(style_source()));
-}
-
-#[test]
 fn the_page_runs_no_script_and_loads_nothing() {
     let page = landing(&model()).into_string();
     for absent in [
