@@ -159,15 +159,16 @@ impl Sessions {
     /// Stores what `initialize` said about the client. Best effort: the session works without.
     pub async fn remember(&self, session: &Session, user: &UserId, name: &str, version: &str) {
         let row = SessionRow {
-            user: user.clone(),
             client_name: name.chars().take(100).collect(),
             client_version: version.chars().take(50).collect(),
-            log_level: None,
-            ended: false,
-            expires_at: self.row_expiry(),
+            ..self.row(user)
         };
-        if let Err(error) = self.store.put_session(&session.key.text(), &row).await {
-            tracing::warn!(%error, "session row was not stored; the session works without it");
+        match self.store.insert_session(&session.key.text(), &row).await {
+            // The client was faster with its next request, which made the row.
+            Ok(()) | Err(StoreError::Conflict) => {}
+            Err(error) => {
+                tracing::warn!(%error, "session row was not stored; the session works without it");
+            }
         }
     }
 
@@ -179,17 +180,20 @@ impl Sessions {
         level: &str,
     ) -> Result<(), StoreError> {
         let key = session.key.text();
-        let mut row = self.store.session(&key).await?.unwrap_or_else(|| SessionRow {
-            user: user.clone(),
-            client_name: String::new(),
-            client_version: String::new(),
-            log_level: None,
-            ended: false,
-            expires_at: 0,
-        });
-        row.log_level = Some(level.to_owned());
-        row.expires_at = self.row_expiry();
-        self.store.put_session(&key, &row).await?;
+        let row = SessionRow {
+            log_level: Some(level.to_owned()),
+            ..self.row(user)
+        };
+        // `initialize` stores its row in the background, so there may be none yet, and one a moment later.
+        let set = || self.store.set_session_level(&key, level, row.expires_at);
+        let mut stored = set().await;
+        if matches!(stored, Err(StoreError::Conflict)) {
+            stored = self.store.insert_session(&key, &row).await;
+        }
+        if matches!(stored, Err(StoreError::Conflict)) {
+            stored = set().await;
+        }
+        stored?;
         self.known.insert(
             session.key,
             Known {
@@ -231,7 +235,7 @@ impl Sessions {
         });
         let known = self.note(key, known);
         if let Some(row) = row.filter(|row| !row.ended) {
-            self.keep_alive(key, row).await;
+            self.keep_alive(key, &row).await;
         }
         known
     }
@@ -242,14 +246,26 @@ impl Sessions {
     }
 
     /// Moves the expiry of a used session's row on, once half of its time is over.
-    async fn keep_alive(&self, key: SessionKey, mut row: SessionRow) {
+    async fn keep_alive(&self, key: SessionKey, row: &SessionRow) {
         let left = row.expires_at - self.clock.unix_seconds();
         if left > seconds(self.idle_ttl) / 2 {
             return;
         }
-        row.expires_at = self.row_expiry();
-        if let Err(error) = in_time(Box::pin(self.store.put_session(&key.text(), &row))).await {
+        let (key, expires_at) = (key.text(), self.row_expiry());
+        if let Err(error) = in_time(Box::pin(self.store.extend_session(&key, expires_at))).await {
             tracing::debug!(%error, "session row was not extended");
+        }
+    }
+
+    /// The row of a session that nothing is known of yet.
+    fn row(&self, user: &UserId) -> SessionRow {
+        SessionRow {
+            user: user.clone(),
+            client_name: String::new(),
+            client_version: String::new(),
+            log_level: None,
+            ended: false,
+            expires_at: self.row_expiry(),
         }
     }
 
@@ -310,6 +326,35 @@ mod tests {
         let (opened, ended) = tokio::join!(sessions.open(&id, &user), sessions.end(&session, &user));
         ended.unwrap();
         assert_eq!(opened.unwrap_err(), SessionError::Ended);
+        assert_eq!(sessions.open(&id, &user).await.unwrap_err(), SessionError::Ended);
+    }
+
+    #[tokio::test]
+    async fn what_initialize_stores_late_does_not_undo_a_log_level() {
+        let (sessions, _, user) = sessions().await;
+        let (id, session) = sessions.start(&user, "2025-11-25", Transport::Streamable, 0);
+        sessions.set_log_level(&session, &user, "warning").await.unwrap();
+        sessions.remember(&session, &user, "client", "1").await;
+        sessions.set_log_level(&session, &user, "error").await.unwrap();
+        sessions.known.invalidate_all();
+        let level = sessions.open(&id, &user).await.unwrap().log_level;
+        assert_eq!(level.as_deref(), Some("error"));
+
+        let (id, session) = sessions.start(&user, "2025-11-25", Transport::Streamable, 0);
+        sessions.remember(&session, &user, "client", "1").await;
+        sessions.set_log_level(&session, &user, "warning").await.unwrap();
+        let row = sessions
+            .store
+            .session(&session.key.text())
+            .await
+            .unwrap()
+            .unwrap();
+        assert_eq!(
+            (row.client_name.as_str(), row.log_level.as_deref()),
+            ("client", Some("warning"))
+        );
+        sessions.end(&session, &user).await.unwrap();
+        assert!(sessions.set_log_level(&session, &user, "debug").await.is_err());
         assert_eq!(sessions.open(&id, &user).await.unwrap_err(), SessionError::Ended);
     }
 }

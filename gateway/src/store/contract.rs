@@ -176,6 +176,7 @@ engines! {
     one_of_50_racers_gets_the_lease
     a_session_that_was_ended_stays_ended_under_racing_writes
     a_tombstone_counts_until_its_expiry
+    writes_about_a_session_touch_their_own_facts_only
     using_a_client_never_shortens_its_life
     a_google_grant_moved_to_another_persons_row_is_corrupt
     a_google_grant_under_another_master_key_is_corrupt

@@ -51,7 +51,7 @@ pub(super) async fn a_row_of_each_type_comes_back_as_it_was(bench: &Bench) {
         .unwrap();
     store.put_code("c", &rows::code()).await.unwrap();
     store.put_user(&rows::user()).await.unwrap();
-    store.put_session("s", &rows::session()).await.unwrap();
+    store.insert_session("s", &rows::session()).await.unwrap();
     store
         .put_google_grant(&ana(), &rows::google_grant())
         .await
@@ -103,7 +103,7 @@ pub(super) async fn expiry_hides_a_row_before_the_engine_deletes_it(bench: &Benc
         .unwrap();
     store.put_code("c", &rows::code()).await.unwrap();
     store.redeem_code_once("c", "f", &rows::family()).await.unwrap();
-    store.put_session("s", &rows::session()).await.unwrap();
+    store.insert_session("s", &rows::session()).await.unwrap();
     store
         .put_google_grant(&ana(), &rows::google_grant())
         .await
@@ -282,11 +282,11 @@ pub(super) async fn a_session_that_was_ended_stays_ended_under_racing_writes(ben
             store.end_session("s", &ana(), END).await.unwrap();
             return;
         }
-        let put = store.put_session("s", &rows::session()).await;
+        let put = store.insert_session("s", &rows::session()).await;
         assert!(matches!(put, Ok(()) | Err(StoreError::Conflict)), "{put:?}");
     });
     ended.await;
-    let put = store.put_session("s", &rows::session()).await;
+    let put = store.insert_session("s", &rows::session()).await;
     assert!(matches!(put, Err(StoreError::Conflict)), "{put:?}");
     let row = store.session("s").await.unwrap().unwrap();
     assert!(row.ended);
@@ -297,14 +297,41 @@ pub(super) async fn a_tombstone_counts_until_its_expiry(bench: &Bench) {
     let store = &bench.store;
     store.end_session("s", &ana(), END).await.unwrap();
     bench.pass(299);
-    assert!(store.put_session("s", &rows::session()).await.is_err());
+    assert!(store.insert_session("s", &rows::session()).await.is_err());
     bench.pass(1);
     let row = SessionRow {
         expires_at: END + 600,
         ..rows::session()
     };
-    store.put_session("s", &row).await.unwrap();
+    store.insert_session("s", &row).await.unwrap();
     assert_eq!(store.session("s").await.unwrap(), Some(row));
+}
+
+pub(super) async fn writes_about_a_session_touch_their_own_facts_only(bench: &Bench) {
+    let store = &bench.store;
+    let level = store.set_session_level("s", "debug", END + 1).await;
+    assert!(matches!(level, Err(StoreError::Conflict)), "{level:?}");
+    store.extend_session("s", END + 1).await.unwrap();
+    assert_eq!(store.session("s").await.unwrap(), None);
+
+    store.insert_session("s", &rows::session()).await.unwrap();
+    let again = store.insert_session("s", &rows::session()).await;
+    assert!(matches!(again, Err(StoreError::Conflict)), "{again:?}");
+    store.set_session_level("s", "debug", END + 1).await.unwrap();
+    store.extend_session("s", END + 2).await.unwrap();
+    store.extend_session("s", END).await.unwrap();
+    let row = SessionRow {
+        log_level: Some("debug".into()),
+        expires_at: END + 2,
+        ..rows::session()
+    };
+    assert_eq!(store.session("s").await.unwrap(), Some(row));
+
+    store.end_session("s", &ana(), END).await.unwrap();
+    assert!(store.set_session_level("s", "debug", END + 3).await.is_err());
+    store.extend_session("s", END + 3).await.unwrap();
+    let row = store.session("s").await.unwrap().unwrap();
+    assert!(row.ended && row.expires_at == END);
 }
 
 pub(super) async fn using_a_client_never_shortens_its_life(bench: &Bench) {
@@ -373,7 +400,7 @@ pub(super) async fn no_secret_is_stored_in_clear(bench: &Bench) {
         .put_google_grant(&ana(), &rows::google_grant())
         .await
         .unwrap();
-    store.put_session("s", &rows::session()).await.unwrap();
+    store.insert_session("s", &rows::session()).await.unwrap();
 
     let mut bytes = Vec::new();
     for table in [Table::Tokens, Table::Sessions] {
