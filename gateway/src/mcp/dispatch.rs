@@ -189,6 +189,7 @@ impl Mcp {
             .filter(|t| t.is_string() || t.is_i64() || t.is_u64());
         Ok(RunningCall {
             id: request.id,
+            phrasing,
             events,
             done,
             progress_token,
@@ -257,6 +258,7 @@ fn phrase(id: &RequestId, phrasing: Phrasing, outcome: Result<CallToolResult, Rp
 #[derive(Debug)]
 pub struct RunningCall {
     id: RequestId,
+    phrasing: Phrasing,
     events: mpsc::Receiver<CallEvent>,
     done: oneshot::Receiver<Vec<u8>>,
     progress_token: Option<Value>,
@@ -322,11 +324,49 @@ impl RunningCall {
         tracing::error!("a tool call ended without a result");
         phrase(
             &self.id,
-            Phrasing::Legacy,
+            self.phrasing,
             Ok(failed(
                 "internal",
                 "the call failed inside the gateway; call again",
             )),
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A call whose task is gone without an answer.
+    async fn dead(phrasing: Phrasing) -> Value {
+        let (_, events) = mpsc::channel(1);
+        let (_, done) = oneshot::channel();
+        let id = RequestId::parse(&serde_json::value::to_raw_value(&7).unwrap()).unwrap();
+        let mut call = RunningCall {
+            id,
+            phrasing,
+            events,
+            done,
+            progress_token: None,
+            wants_warnings: false,
+            guard: None,
+        };
+        match call.next().await {
+            Step::Response(body) => serde_json::from_slice(&body).unwrap(),
+            Step::Notification(_) => Value::Null,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_call_that_dies_ends_with_a_result_of_its_era() {
+        let (legacy, modern) = (dead(Phrasing::Legacy).await, dead(Phrasing::Modern).await);
+        for answer in [&legacy, &modern] {
+            assert_eq!(answer["id"], 7);
+            assert_eq!(answer["result"]["isError"], true, "{answer}");
+            let code = &answer["result"]["structuredContent"]["error"]["code"];
+            assert_eq!(code, "internal", "{answer}");
+        }
+        assert!(legacy["result"].get("resultType").is_none(), "{legacy}");
+        assert_eq!(modern["result"]["resultType"], "complete");
     }
 }
