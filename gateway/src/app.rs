@@ -68,8 +68,20 @@ impl Gateway {
 
     /// Builds every part around a socket that is bound already.
     pub fn with_listener(config: Config, clock: &Clock, listener: TcpListener) -> Result<Self, StartError> {
+        let store = Store::open(&config.store, clock.clone()).map_err(StartError::Store)?;
+        Self::with_store(config, clock, listener, store)
+    }
+
+    /// Builds every part around a socket that is bound already and a store that is open already: two tasks of a
+    /// test share an engine in memory this way.
+    pub fn with_store(
+        config: Config,
+        clock: &Clock,
+        listener: TcpListener,
+        store: Store,
+    ) -> Result<Self, StartError> {
         let lifecycle = Lifecycle::new();
-        let app = assemble(config, clock, &lifecycle)?;
+        let app = assemble(config, clock, store, &lifecycle)?;
         Ok(Self {
             listener,
             app,
@@ -135,11 +147,10 @@ impl Gateway {
     }
 }
 
-fn assemble(config: Config, clock: &Clock, lifecycle: &Lifecycle) -> Result<App, StartError> {
+fn assemble(config: Config, clock: &Clock, store: Store, lifecycle: &Lifecycle) -> Result<App, StartError> {
     let previous = config.session_secret_previous.iter().cloned().collect();
     let keyring = Keyring::new(config.session_secret.clone(), previous);
     let keys = SigningKeys::derive(&keyring)?;
-    let store = Store::open(&config.store, clock.clone()).map_err(StartError::Store)?;
     let http = google_http_client()?;
     let provider = Provider::new(&config.google, http.clone(), clock.clone());
     let google = Google::new(

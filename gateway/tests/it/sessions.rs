@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 
-use crate::support::{Answer, start};
+use crate::support::{Answer, Setup, start};
 
 #[tokio::test]
 async fn every_legacy_version_is_negotiated_and_an_unknown_one_gets_the_newest() {
@@ -179,4 +179,22 @@ async fn the_list_is_the_same_thirteen_names_in_both_eras_every_time() {
         (&json!("complete"), &json!("private"))
     );
     assert!(result["ttlMs"].is_u64());
+}
+
+/// S1, S2.
+#[tokio::test]
+async fn a_session_of_one_task_is_served_by_another_and_outlives_the_first() {
+    let first = start().await;
+    let second = Setup::default().start_beside(&first).await;
+    let token = first.token("ana");
+    let session = first.initialize(&token).await;
+    for _ in 0..10 {
+        for task in [&first, &second] {
+            let answer = task.call(&token, &session, "tools/list", json!({})).await;
+            assert_eq!(answer.tool_names().len(), 13);
+        }
+    }
+    drop(first);
+    let answer = second.call(&token, &session, "tools/list", json!({})).await;
+    assert_eq!(answer.tool_names().len(), 13);
 }

@@ -31,7 +31,10 @@ pub struct Setup {
 
 /// A running gateway. Stops with the test.
 pub struct TestApp {
+    /// Where this task listens.
     pub url: String,
+    /// What clients were given: the `PUBLIC_URL` of all tasks, which one of them may listen on itself.
+    pub origin: String,
     pub clock: Clock,
     pub app: App,
     pub http: reqwest::Client,
@@ -72,9 +75,24 @@ impl Setup {
     }
 
     /// Starts the gateway on a free port of loopback.
-    pub async fn start(mut self) -> TestApp {
+    pub async fn start(self) -> TestApp {
+        self.start_with(None).await
+    }
+
+    /// Starts another task of the deployment that `first` belongs to: same store, clock and `PUBLIC_URL`.
+    pub async fn start_beside(self, first: &TestApp) -> TestApp {
+        self.env("PUBLIC_URL", &first.origin)
+            .start_with(Some(first))
+            .await
+    }
+
+    async fn start_with(mut self, first: Option<&TestApp>) -> TestApp {
         let listener = gateway::web::accept::bind(([127, 0, 0, 1], 0).into()).unwrap();
-        let url = format!("http://{}", listener.local_addr().unwrap());
+        let address = listener.local_addr().unwrap();
+        let url = format!("http://{address}");
+        if first.is_some() {
+            self = self.env("ALLOWED_HOSTS", &address.to_string());
+        }
         let defaults = [
             ("PUBLIC_URL", url.as_str()),
             ("SESSION_SECRET", SECRET),
@@ -92,8 +110,16 @@ impl Setup {
         }
         let mut config = Config::load(&self.env, None).unwrap();
         config.store.backend = Backend::Embedded { data_dir: None };
-        let clock = Clock::manual(Clock::system().now());
-        let gateway = Gateway::with_listener(config, &clock, listener).unwrap();
+        let origin = config.server.origin();
+        let clock = first.map_or_else(
+            || Clock::manual(Clock::system().now()),
+            |first| first.clock.clone(),
+        );
+        let gateway = match first {
+            Some(first) => Gateway::with_store(config, &clock, listener, first.app.store.clone()),
+            None => Gateway::with_listener(config, &clock, listener),
+        };
+        let gateway = gateway.unwrap();
         let (app, lifecycle) = (gateway.app(), gateway.lifecycle());
         // As the gateway itself does: a machine that is busy with other tests may need another try.
         while !self.booting && app.store.prepare().await.is_err() {}
@@ -105,6 +131,7 @@ impl Setup {
             .unwrap();
         TestApp {
             url,
+            origin,
             clock,
             app,
             http,
@@ -133,9 +160,9 @@ impl TestApp {
     /// The claims of such a token.
     pub fn claims(&self, user: &str, path: &str, now: i64) -> Claims {
         Claims {
-            iss: self.url.clone(),
+            iss: self.origin.clone(),
             sub: user.to_owned(),
-            aud: format!("{}{path}", self.url),
+            aud: format!("{}{path}", self.origin),
             client_id: "test".to_owned(),
             scope: "mcp".to_owned(),
             email: format!("{user}@example.com"),
@@ -172,7 +199,7 @@ impl TestApp {
     /// The user of an access token that was made here.
     pub fn bearer_subject(&self, access: &str) -> UserId {
         let header = format!("Bearer {access}");
-        let audience = format!("{}/mcp", self.url);
+        let audience = format!("{}/mcp", self.origin);
         let principal = self.app.bearer.verify(Some(header.as_bytes()), &[&audience]);
         principal.unwrap().user.clone()
     }
