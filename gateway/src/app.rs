@@ -68,7 +68,8 @@ impl Gateway {
 
     /// Builds every part around a socket that is bound already.
     pub fn with_listener(config: Config, clock: &Clock, listener: TcpListener) -> Result<Self, StartError> {
-        let store = Store::open(&config.store, clock.clone()).map_err(StartError::Store)?;
+        let store_clock = clock.clone().with_scale(config.time_scale);
+        let store = Store::open(&config.store, store_clock).map_err(StartError::Store)?;
         Self::with_store(config, clock, listener, store)
     }
 
@@ -81,7 +82,8 @@ impl Gateway {
         store: Store,
     ) -> Result<Self, StartError> {
         let lifecycle = Lifecycle::new();
-        let app = assemble(config, clock, store, &lifecycle)?;
+        let clock = clock.clone().with_scale(config.time_scale);
+        let app = assemble(config, &clock, store, &lifecycle)?;
         Ok(Self {
             listener,
             app,
@@ -137,10 +139,11 @@ impl Gateway {
     /// Makes the store ready in the background, for as long as it takes: serving does not wait for it.
     fn prepare_store(&self) {
         let store = self.app.store.clone();
+        let pause = self.app.clock.interval(STORE_RETRY);
         self.lifecycle.spawn_loop(async move {
             while let Err(error) = store.prepare().await {
                 tracing::warn!(%error, "the store is not ready; trying again");
-                tokio::time::sleep(STORE_RETRY).await;
+                tokio::time::sleep(pause).await;
             }
             tracing::info!("the store is ready");
         });

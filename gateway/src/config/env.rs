@@ -128,6 +128,9 @@ variables! {
     /// How log lines look: one JSON object each, or text for people.
     LOG_FORMAT { Process, Kind::OneOf(&["json", "text"]), Default::Value("json"),
         "Both write one line per event to standard output." }
+    /// What every interval and timeout is multiplied by, after its limits were checked.
+    TIME_SCALE { Process, Kind::Text("a number from 0.001 to 1"), Default::Value("1"),
+        "Plays hours in minutes against a load balancer shortened alike; a release build has no such knob." }
     /// A TOML file with the same settings, keys in lower case.
     CONFIG_FILE { Process, Kind::Text("a path"), Default::Described("none"),
         "The environment wins over the file." }

@@ -18,12 +18,15 @@ mod names;
 mod parse;
 mod reference;
 mod strength;
+mod time_scale;
 
 use std::collections::BTreeMap;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use parse::Reader;
+
+use crate::clock::TimeScale;
 
 pub use error::{ConfigErrors, Problem};
 pub use google::GoogleConfig;
@@ -51,6 +54,8 @@ pub struct Config {
     pub log_level: String,
     /// `LOG_FORMAT`.
     pub log_format: LogFormat,
+    /// `TIME_SCALE`: what the durations of all sections were multiplied by.
+    pub time_scale: TimeScale,
     /// What looks like a mistake but does not stop a start, one sentence each. No secret is quoted.
     pub warnings: Vec<String>,
 }
@@ -74,6 +79,7 @@ impl Config {
         match Self::read(&mut reader) {
             Some(mut config) if reader.problems.is_empty() => {
                 config.warnings = reader.warnings;
+                config.scale();
                 Ok(config)
             }
             _ => Err(ConfigErrors {
@@ -91,6 +97,7 @@ impl Config {
         let session_secret_previous = reader.optional(env::SESSION_SECRET_PREVIOUS, strength::key_material);
         let log_level = reader.word(env::LOG_LEVEL);
         let log_format = reader.word(env::LOG_FORMAT);
+        let time_scale = time_scale::read(reader);
         let (session_secret, session_secret_previous) = (session_secret?, session_secret_previous?);
         let current = Some(session_secret.expose_secret());
         if session_secret_previous.as_ref().map(SecretString::expose_secret) == current {
@@ -113,6 +120,7 @@ impl Config {
             } else {
                 LogFormat::Text
             },
+            time_scale: time_scale?,
             warnings: Vec::new(),
         })
     }

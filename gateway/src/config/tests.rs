@@ -76,6 +76,7 @@ fn every_variable_changes_the_configuration_alone() {
         ("MASTER_KEY_FILE", "/run/secrets/master.key"),
         ("LOG_LEVEL", "debug"),
         ("LOG_FORMAT", "text"),
+        ("TIME_SCALE", "0.5"),
     ];
     // Secrets look the same in `Debug`, and the file is covered on its own.
     let untold = ["GOOGLE_CLIENT_SECRET", "SESSION_SECRET", "CONFIG_FILE"];
@@ -330,4 +331,34 @@ fn the_committed_reference_is_up_to_date() {
         committed == reference(),
         "docs/reference/configuration.md is out of date; rewrite it with: UPDATE_DOCS=1 cargo test -p gateway --lib config"
     );
+}
+
+#[test]
+fn time_scale_shortens_every_duration_after_its_limits_were_checked() {
+    let half = load(&[("TIME_SCALE", "0.5")]);
+    assert_eq!(half.warnings.len(), 1, "{:?}", half.warnings);
+    let designed = load(&[]).timeouts();
+    for variable in env::ALL {
+        if let Kind::Millis { .. } = variable.kind {
+            let name = variable.name;
+            assert!(
+                designed.iter().any(|rung| rung.name == name),
+                "`{name}` is no rung"
+            );
+        }
+    }
+    for (rung, before) in half.timeouts().iter().zip(&designed) {
+        assert_eq!(rung.ms, before.ms.map(|ms| ms / 2), "{}", rung.name);
+    }
+    // The kernel counts this one in seconds, and takes no zero.
+    let least = load(&[("TIME_SCALE", "0.001")]);
+    assert_eq!(least.server.tcp_keepalive, std::time::Duration::from_secs(1));
+    assert_eq!(
+        problems(&[("TIME_SCALE", "1.5"), ("KEEP_ALIVE_TIMEOUT", "300000")]),
+        [
+            "`KEEP_ALIVE_TIMEOUT` must be milliseconds from 310000 to 86400000, got `300000`",
+            "`TIME_SCALE` must be a number from 0.001 to 1, got `1.5`"
+        ]
+    );
+    assert_eq!(problems(&[("TIME_SCALE", "NaN")]).len(), 1);
 }

@@ -39,7 +39,7 @@ impl Config {
             set(env::REQUEST_TIMEOUT, mcp.request_timeout),
             Timeout {
                 name: "load balancer idle timeout, expected",
-                ms: Some(millis(LOAD_BALANCER_IDLE)),
+                ms: Some(millis(self.time_scale.apply(LOAD_BALANCER_IDLE))),
                 rule: "Above three comments on a stream, below `KEEP_ALIVE_TIMEOUT`.",
             },
             set(env::KEEP_ALIVE_TIMEOUT, server.keep_alive_timeout),
