@@ -12,14 +12,16 @@ use crate::access::bearer::Bearer;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::google::Google;
+use crate::id::TaskId;
 use crate::jwt::{KeyError, SigningKeys};
 use crate::lifecycle::{Lifecycle, StopSignals, Stopped};
-use crate::mcp::dispatch::Mcp;
+use crate::mcp::dispatch::{Mcp, Parts};
 use crate::mcp::wheel::Wheel;
 use crate::oauth::OAuth;
 use crate::oidc::Provider;
 use crate::secret::Keyring;
 use crate::session::directory::Sessions;
+use crate::session::events::CallLog;
 use crate::session::seal::Sealer;
 use crate::store::{Store, StoreError};
 use crate::web::accept::{self, Connections};
@@ -176,13 +178,17 @@ fn assemble(config: Config, clock: &Clock, store: Store, lifecycle: &Lifecycle) 
     let sealer = Sealer::new(&keyring);
     let sessions = Sessions::new(sealer, store.clone(), clock.clone(), config.mcp.session_idle_ttl);
     let wheel = Wheel::start(config.mcp.keepalive_interval, lifecycle);
-    let mcp = Mcp::new(
-        &config.mcp,
-        google.clone(),
+    let me = TaskId::random();
+    let budget = config.mcp.request_timeout;
+    let parts = Parts {
+        google: google.clone(),
         sessions,
-        Arc::clone(&wheel),
-        lifecycle.clone(),
-    );
+        wheel: Arc::clone(&wheel),
+        log: CallLog::new(&keyring, store.clone(), clock.clone(), budget, me),
+        lifecycle: lifecycle.clone(),
+        me,
+    };
+    let mcp = Mcp::new(&config.mcp, parts);
     let connections = Connections::new(config.server.clone(), wheel, lifecycle.clone());
     Ok(Arc::new(AppState {
         started: clock.now(),

@@ -16,6 +16,9 @@ pub struct McpConfig {
     pub slow_after: Duration,
     /// `SESSION_IDLE_TTL`: how long the row of an unused legacy session is kept.
     pub session_idle_ttl: Duration,
+    /// `TEST_TOOLS=1`: the tools that tests need are there. Release builds do not know this setting.
+    #[cfg(debug_assertions)]
+    pub test_tools: bool,
 }
 
 impl McpConfig {
@@ -30,6 +33,8 @@ impl McpConfig {
             request_timeout: request_timeout?,
             slow_after: slow_after?,
             session_idle_ttl: session_idle_ttl?,
+            #[cfg(debug_assertions)]
+            test_tools: reader.is_on("TEST_TOOLS"),
         };
         if read.slow_after >= read.request_timeout {
             let message = format!(

@@ -57,6 +57,12 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Whether a switch for tests is on. Such switches are not declared, because release builds do not have them.
+    #[cfg(debug_assertions)]
+    pub(super) fn is_on(&self, name: &str) -> bool {
+        self.env.get(name).is_some_and(|value| value == "1")
+    }
+
     /// What was set, without surrounding white space. The environment wins; an empty value counts as unset,
     /// because container tools pass variables that they do not know as empty.
     fn set(&mut self, variable: &'static Variable) -> Option<String> {

@@ -10,28 +10,53 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
-use tokio_util::sync::{CancellationToken, DropGuard};
+use tokio_util::sync::CancellationToken;
 
 use crate::config::McpConfig;
 use crate::google::Google;
+use crate::id::TaskId;
 use crate::lifecycle::Lifecycle;
+use crate::mcp::asks::Asks;
 use crate::mcp::catalog::Catalog;
 use crate::mcp::envelope::RequestId;
-use crate::mcp::error::{RpcError, notification, printable, result_response, to_json};
+use crate::mcp::error::{RpcError, printable, result_response, to_json};
 use crate::mcp::inflight::{InFlight, InFlightCall};
+use crate::mcp::running::{Caller, RunningCall};
+use crate::mcp::tools::Tools;
 use crate::mcp::wheel::{IdleStream, Wheel};
-use crate::model::call::{CallContext, CallEvent};
+use crate::model::call::CallContext;
 use crate::model::principal::Principal;
 use crate::session::directory::Sessions;
+use crate::session::events::CallLog;
 
 /// Events of one call that may wait to be sent; more are dropped, because they only report.
 const EVENT_QUEUE: usize = 16;
 
+/// What the MCP server is wired with.
+#[derive(Debug)]
+pub struct Parts {
+    /// Google's tools.
+    pub google: Google,
+    /// Legacy sessions.
+    pub sessions: Sessions,
+    /// Idle streams.
+    pub wheel: Arc<Wheel>,
+    /// The log of slow calls.
+    pub log: CallLog,
+    /// Start, drain and stop.
+    pub lifecycle: Lifecycle,
+    /// This process.
+    pub me: TaskId,
+}
+
 /// The MCP server. Shared by all connections.
 #[derive(Debug)]
 pub struct Mcp {
-    pub(super) google: Google,
+    pub(super) tools: Tools,
     pub(super) catalog: Catalog,
+    pub(super) asks: Asks,
+    pub(super) log: CallLog,
+    pub(super) me: TaskId,
     pub(super) inflight: InFlight,
     pub(super) lifecycle: Lifecycle,
     /// Legacy sessions.
@@ -99,6 +124,8 @@ pub(super) struct ToolRequest<'a> {
     pub(super) phrasing: Phrasing,
     /// Whether the client asked for `notifications/message` at level `warning` or lower.
     pub(super) wants_warnings: bool,
+    /// The client, where it can be asked and can come back for a result: in the legacy era.
+    pub(super) caller: Option<Caller>,
 }
 
 #[derive(Deserialize)]
@@ -117,32 +144,34 @@ struct CallMeta {
 
 impl Mcp {
     /// Wires the server.
-    pub fn new(
-        config: &McpConfig,
-        google: Google,
-        sessions: Sessions,
-        wheel: Arc<Wheel>,
-        lifecycle: Lifecycle,
-    ) -> Self {
-        let catalog = Catalog::new(google.tools());
-        let tool_names = google.tools().iter().map(|tool| tool.name.to_string()).collect();
-        let request_timeout = config.request_timeout;
-        let inflight = InFlight::default();
+    pub fn new(config: &McpConfig, parts: Parts) -> Self {
+        #[cfg(debug_assertions)]
+        let tools = Tools::new(parts.google, config.test_tools);
+        #[cfg(not(debug_assertions))]
+        let tools = Tools::new(parts.google);
+        let list = tools.list();
         Self {
-            google,
-            catalog,
-            inflight,
-            lifecycle,
-            sessions,
-            wheel,
-            tool_names,
-            request_timeout,
+            catalog: Catalog::new(&list),
+            tool_names: list.iter().map(|tool| tool.name.to_string()).collect(),
+            tools,
+            asks: Asks::new(parts.me),
+            log: parts.log,
+            me: parts.me,
+            inflight: InFlight::default(),
+            lifecycle: parts.lifecycle,
+            sessions: parts.sessions,
+            wheel: parts.wheel,
+            request_timeout: config.request_timeout,
         }
     }
 
     /// The names of all tools, in the order of `tools/list`.
-    pub fn tool_names(&self) -> impl Iterator<Item = &str> {
-        self.google.tools().iter().map(|tool| tool.name.as_ref())
+    pub fn tool_names(&self) -> Vec<String> {
+        self.tools
+            .list()
+            .iter()
+            .map(|tool| tool.name.to_string())
+            .collect()
     }
 
     /// Starts a tool. The work goes on when the connection breaks, until `cancel` fires.
@@ -162,8 +191,8 @@ impl Mcp {
             deadline,
             events_in,
         );
-        let (google, budget, hard) = (
-            self.google.clone(),
+        let (tools, budget, hard) = (
+            self.tools.clone(),
             self.request_timeout,
             self.lifecycle.hard().clone(),
         );
@@ -172,7 +201,7 @@ impl Mcp {
             let outcome = tokio::select! {
                 biased;
                 () = cancel.cancelled() => Ok(failed("cancelled", "the call was cancelled")),
-                result = google.call(&context, &name, arguments) => {
+                result = tools.call(&context, &name, arguments) => {
                     result.ok_or_else(|| unknown_tool(&name))
                 }
                 () = hard.cancelled() => Ok(failed("shutting_down", "the gateway is stopping; call again")),
@@ -195,6 +224,9 @@ impl Mcp {
             progress_token,
             wants_warnings: request.wants_warnings,
             guard: None,
+            caller: request.caller,
+            asks: self.asks.clone(),
+            open_asks: Vec::new(),
         })
     }
 
@@ -231,13 +263,18 @@ fn unknown_tool(name: &str) -> RpcError {
 }
 
 /// A failure as a tool result: clients show it to the model, and end their wait for sure.
-fn failed(code: &str, message: &str) -> CallToolResult {
+pub(super) fn failed(code: &str, message: &str) -> CallToolResult {
     let mut result = CallToolResult::error(vec![ContentBlock::text(format!("{code}: {message}"))]);
     result.structured_content = Some(json!({"error": {"code": code, "message": message}}));
     result
 }
 
-fn phrase(id: &RequestId, phrasing: Phrasing, outcome: Result<CallToolResult, RpcError>) -> Vec<u8> {
+/// The response message for `outcome`.
+pub(super) fn phrase(
+    id: &RequestId,
+    phrasing: Phrasing,
+    outcome: Result<CallToolResult, RpcError>,
+) -> Vec<u8> {
     let mut result = match outcome {
         Ok(result) => result,
         Err(error) => return error.response(Some(id)),
@@ -251,122 +288,5 @@ fn phrase(id: &RequestId, phrasing: Phrasing, outcome: Result<CallToolResult, Rp
             let value = serde_json::to_value(&result).unwrap_or_default();
             result_response(id, to_json(&crate::mcp::catalog::complete(value)).get())
         }
-    }
-}
-
-/// A tool at work: yields notifications, then the response.
-#[derive(Debug)]
-pub struct RunningCall {
-    id: RequestId,
-    phrasing: Phrasing,
-    events: mpsc::Receiver<CallEvent>,
-    done: oneshot::Receiver<Vec<u8>>,
-    progress_token: Option<Value>,
-    wants_warnings: bool,
-    guard: Option<DropGuard>,
-}
-
-/// One step of a running call, as a JSON-RPC message.
-#[derive(Debug)]
-pub enum Step {
-    /// More follows.
-    Notification(Vec<u8>),
-    /// The end.
-    Response(Vec<u8>),
-}
-
-impl RunningCall {
-    /// Dropping the call from now on cancels the work: what the modern era asks for.
-    pub(super) fn cancel_on_drop(mut self, cancel: CancellationToken) -> Self {
-        self.guard = Some(cancel.drop_guard());
-        self
-    }
-
-    /// The next message. Cancel-safe; not to be called again after the response.
-    pub async fn next(&mut self) -> Step {
-        loop {
-            tokio::select! {
-                biased;
-                Some(event) = self.events.recv() => {
-                    if let Some(message) = self.describe(event) {
-                        return Step::Notification(message);
-                    }
-                }
-                done = &mut self.done => {
-                    // Disarmed: the work is over, there is nothing to cancel.
-                    self.guard.take().map(DropGuard::disarm);
-                    return Step::Response(done.unwrap_or_else(|_| self.died()));
-                }
-            }
-        }
-    }
-
-    fn describe(&self, event: CallEvent) -> Option<Vec<u8>> {
-        match event {
-            CallEvent::Progress { done, total, message } => {
-                let token = self.progress_token.as_ref()?;
-                let mut params = json!({"progressToken": token, "progress": done, "message": message});
-                if let (Some(total), Some(params)) = (total, params.as_object_mut()) {
-                    params.insert("total".to_owned(), json!(total));
-                }
-                Some(notification("notifications/progress", &params))
-            }
-            CallEvent::Warning { message } if self.wants_warnings => {
-                let params = json!({"level": "warning", "logger": "mcp-gateway", "data": message});
-                Some(notification("notifications/message", &params))
-            }
-            CallEvent::Warning { .. } => None,
-        }
-    }
-
-    /// The task ended without an answer, which only a panic does.
-    fn died(&self) -> Vec<u8> {
-        tracing::error!("a tool call ended without a result");
-        phrase(
-            &self.id,
-            self.phrasing,
-            Ok(failed(
-                "internal",
-                "the call failed inside the gateway; call again",
-            )),
-        )
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A call whose task is gone without an answer.
-    async fn dead(phrasing: Phrasing) -> Value {
-        let (_, events) = mpsc::channel(1);
-        let (_, done) = oneshot::channel();
-        let id = RequestId::parse(&serde_json::value::to_raw_value(&7).unwrap()).unwrap();
-        let mut call = RunningCall {
-            id,
-            phrasing,
-            events,
-            done,
-            progress_token: None,
-            wants_warnings: false,
-            guard: None,
-        };
-        match call.next().await {
-            Step::Response(body) => serde_json::from_slice(&body).unwrap(),
-            Step::Notification(_) => Value::Null,
-        }
-    }
-
-    #[tokio::test]
-    async fn a_call_that_dies_ends_with_a_result_of_its_era() {
-        let (legacy, modern) = (dead(Phrasing::Legacy).await, dead(Phrasing::Modern).await);
-        for answer in [&legacy, &modern] {
-            assert_eq!(answer["id"], 7);
-            assert_eq!(answer["result"]["isError"], true, "{answer}");
-            let code = &answer["result"]["structuredContent"]["error"]["code"];
-            assert_eq!(code, "internal", "{answer}");
-        }
-        assert!(legacy["result"].get("resultType").is_none(), "{legacy}");
-        assert_eq!(modern["result"]["resultType"], "complete");
     }
 }

@@ -55,8 +55,8 @@ pub enum Message<'a> {
         method: Cow<'a, str>,
         params: Option<&'a RawValue>,
     },
-    /// Answers a request of the server.
-    Response { id: RequestId },
+    /// Answers a request of the server. `text` is the whole message.
+    Response { id: RequestId, text: &'a str },
 }
 
 #[derive(Deserialize)]
@@ -114,7 +114,9 @@ pub fn parse(body: &[u8]) -> Result<Message<'_>, (Option<RequestId>, RpcError)> 
             method,
             params: wire.params,
         }),
-        (Some(id), None) if wire.result.is_some() != wire.error.is_some() => Ok(Message::Response { id }),
+        (Some(id), None) if wire.result.is_some() != wire.error.is_some() => {
+            Ok(Message::Response { id, text })
+        }
         (id, None) => {
             let message = "the body is neither a request, a notification nor a response";
             Err((id, RpcError::new(Code::InvalidRequest, message)))

@@ -8,9 +8,10 @@ use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
 use crate::mcp::catalog::initialize_result;
-use crate::mcp::dispatch::{Mcp, Phrasing, Reply, RunningCall, Step, ToolRequest};
+use crate::mcp::dispatch::{Mcp, Phrasing, Reply, ToolRequest};
 use crate::mcp::envelope::{Message, RequestId};
 use crate::mcp::error::{Code, RpcError, printable, to_json};
+use crate::mcp::running::{Caller, RunningCall, Step};
 use crate::mcp::sse;
 use crate::model::principal::Principal;
 use crate::session::directory::{Session, SessionKey};
@@ -62,8 +63,10 @@ impl Mcp {
                 }
                 Reply::Accepted
             }
-            // The gateway asks clients nothing yet, so an answer has nobody waiting for it.
-            Message::Response { .. } => Reply::Accepted,
+            Message::Response { id, text } => {
+                self.answered(principal, &id, text);
+                Reply::Accepted
+            }
         }
     }
 
@@ -160,8 +163,22 @@ impl Mcp {
             principal: Arc::clone(principal),
             phrasing: Phrasing::Legacy,
             wants_warnings: level.is_some_and(passes_warnings),
+            caller: Some(Caller {
+                user: principal.user.clone(),
+                session: session.map(|session| session.key),
+                capabilities: session.map_or(0, |session| session.sealed.capabilities),
+                takes_primers: session.is_some_and(|session| session.sealed.protocol_version() == NEWEST),
+            }),
         };
         self.call_tool(request, cancel, tracked)
+    }
+
+    /// A client's answer to a request of the gateway.
+    fn answered(&self, principal: &Principal, id: &RequestId, text: &str) {
+        let found = self.asks.answer(id, &principal.user, text.as_bytes());
+        if !found {
+            tracing::info!(user = %principal.user, "an answer came that nobody waits for");
+        }
     }
 
     async fn set_level(
@@ -213,7 +230,7 @@ impl Mcp {
         self.lifecycle.spawn(async move {
             loop {
                 let (message, last) = match call.next().await {
-                    Step::Notification(message) => (message, false),
+                    Step::Message(message) => (message, false),
                     Step::Response(message) => (message, true),
                 };
                 if !mcp.wheel.send(session, &sse::message(&message)) {

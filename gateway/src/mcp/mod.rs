@@ -2,15 +2,21 @@
 //!
 //! Nothing here knows HTTP: `web::mcp` turns requests into calls of [`dispatch::Mcp`] and replies into responses.
 
+pub mod asks;
 pub mod catalog;
 pub mod dispatch;
+pub mod durable;
 pub mod envelope;
 pub mod era;
 pub mod error;
 pub mod inflight;
 pub mod legacy;
 pub mod modern;
+pub mod running;
 pub mod sse;
+#[cfg(debug_assertions)]
+mod test_tools;
+pub mod tools;
 pub mod wheel;
 
 #[cfg(test)]

@@ -62,6 +62,7 @@ impl Mcp {
             principal: Arc::clone(principal),
             phrasing: Phrasing::Modern,
             wants_warnings: meta.log_level.as_deref().is_some_and(passes_warnings),
+            caller: None,
         };
         let call = self.call_tool(request, cancel.clone(), None)?;
         // Closing the response is this era's way to cancel.

@@ -2,6 +2,7 @@
 
 pub mod authorization;
 pub mod call;
+pub mod call_log;
 pub mod client;
 pub mod google;
 pub mod grant;

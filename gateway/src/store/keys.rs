@@ -97,6 +97,20 @@ pub(super) fn session(session_hash: &str) -> Key {
     Key::new(Table::Sessions, "session", session_hash)
 }
 
+/// `call#<call id>`: a [`CallRow`](crate::model::call_log::CallRow), the head of a slow call's log.
+///
+/// `last_seq` counts up one by one, and only while `ended` is false, which never goes back.
+pub(super) fn call(call: &str) -> Key {
+    Key::new(Table::Sessions, "call", call)
+}
+
+/// `event#<call id>#<number>#<part>`: a part of an event of that call. Put together with the step of `last_seq`.
+///
+/// `data` (binary): encrypted, see [`events`](crate::session::events). `parts` (number): how many there are.
+pub(super) fn event(call: &str, seq: u32, part: usize) -> Key {
+    Key::new(Table::Sessions, "event", &format!("{call}#{seq}#{part}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -4,6 +4,7 @@
 //! checked here against the injected clock, because engines delete late.
 
 mod authorizations;
+mod calls;
 mod clients;
 mod codes;
 #[cfg(test)]
@@ -29,6 +30,7 @@ use crate::clock::Clock;
 use crate::config::StoreConfig;
 use crate::config::store::Backend;
 
+pub use calls::EVENT_BYTES_MAX;
 #[cfg(feature = "embedded")]
 #[cfg(test)]
 pub(crate) use contract::faults;

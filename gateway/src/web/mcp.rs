@@ -1,7 +1,8 @@
 //! The MCP endpoints over HTTP: `/mcp` and `/mcp/sse` (Streamable HTTP in both eras, and the deprecated
 //! HTTP+SSE transport on GET without a session), `/mcp/messages` (its POST side).
 
-use std::convert::Infallible;
+mod streams;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,13 +10,12 @@ use axum::body::{Body, Bytes};
 use axum::extract::{MatchedPath, Query, Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
-use futures_util::stream;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
-use tokio::time::Instant;
 
 use crate::access::challenge::challenge;
-use crate::mcp::dispatch::{Reply, RunningCall, Step};
+use crate::mcp::dispatch::Reply;
+use crate::mcp::durable::Resumed;
 use crate::mcp::envelope::{self, Message, RequestId};
 use crate::mcp::era::{self, Era, EraHeaders, MODERN_VERSION};
 use crate::mcp::error::{Code, RpcError};
@@ -24,10 +24,12 @@ use crate::mcp::wheel::{IdleStream, StreamKind};
 use crate::model::principal::Principal;
 use crate::oauth::scope::SCOPE;
 use crate::session::directory::{Session, SessionError};
+use crate::session::events::EventId;
 use crate::session::seal::{LEGACY_VERSIONS, Transport};
 use crate::web::App;
 use crate::web::accept::Takeover;
 use crate::web::body::{self, BodyError};
+use crate::web::mcp::streams::{answer_call, event_stream, idle};
 
 /// Largest message. Far above every honest one, far below what hurts.
 const MAX_BODY: usize = 4 << 20;
@@ -113,8 +115,12 @@ async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) ->
     if app.lifecycle.is_draining() {
         return Err(unavailable("the gateway is stopping; connect again"));
     }
-    let stream = match (session, headers.get("last-event-id")) {
-        // Events of calls carry no ids, so an id is of a stream that is over: 405 ends the client's tries.
+    let last_event = headers.get("last-event-id");
+    if let Some(from) = last_event.and_then(|id| EventId::parse(id.to_str().ok()?)) {
+        return resume(app, principal, session, from).await;
+    }
+    let stream = match (session, last_event) {
+        // An id that is not of a call's log is of a stream that is over: 405 ends the client's tries.
         (Some(_), Some(_)) => return Err(method_not_allowed()),
         (Some(session), None) => IdleStream {
             kind: StreamKind::Standalone,
@@ -134,6 +140,21 @@ async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) ->
         }
     };
     idle(stream, request.extensions().get::<Takeover>().cloned()).await
+}
+
+/// GET with the place of a call's event: what the client missed, then what comes. Also on a task that stops, where it
+/// gets no 503 for a call that this very task may be running.
+async fn resume(
+    app: &App,
+    principal: &Arc<Principal>,
+    session: Option<Session>,
+    from: EventId,
+) -> Result<Response, Refused> {
+    let session = session.map(|session| session.key);
+    match app.mcp.resume(principal, session, from).await {
+        Resumed::Over => Err(method_not_allowed()),
+        Resumed::Events(events) => Ok(event_stream(events, app.config.mcp.keepalive_interval)),
+    }
 }
 
 /// DELETE: the client ends its session.
@@ -222,60 +243,6 @@ async fn respond(app: &App, reply: Reply, takeover: Option<Takeover>) -> Result<
         }
         Reply::Idle(stream) => idle(stream, takeover).await,
     }
-}
-
-/// A fast call is one JSON response; a slow or talkative one turns into an event stream.
-async fn answer_call(app: &App, mut call: RunningCall) -> Response {
-    let first = tokio::time::timeout(app.config.mcp.slow_after, call.next()).await;
-    let first_event = match first {
-        Ok(Step::Response(body)) => return json_response(200, body),
-        Ok(Step::Notification(message)) => Some(sse::message(&message)),
-        Err(_) => None,
-    };
-    let start: Vec<u8> = [sse::KEEP_ALIVE, first_event.as_deref().unwrap_or_default()].concat();
-    let interval = app.config.mcp.keepalive_interval;
-    let events = stream::unfold(
-        Some((call, Some(start), Instant::now())),
-        move |state| async move {
-            let (mut call, start, mut last) = state?;
-            if let Some(start) = start {
-                return Some((Ok::<_, Infallible>(Bytes::from(start)), Some((call, None, last))));
-            }
-            let next = tokio::time::timeout_at(last + interval, call.next()).await;
-            last = Instant::now();
-            Some(match next {
-                Ok(Step::Notification(message)) => (Ok(sse::message(&message)), Some((call, None, last))),
-                Ok(Step::Response(message)) => (Ok(sse::message(&message)), None),
-                Err(_) => (Ok(Bytes::from_static(sse::KEEP_ALIVE)), Some((call, None, last))),
-            })
-        },
-    );
-    let mut response = Response::new(Body::from_stream(events));
-    let headers = response.headers_mut();
-    headers.insert(
-        header::CONTENT_TYPE,
-        HeaderValue::from_static("text/event-stream"),
-    );
-    headers.insert(
-        header::CACHE_CONTROL,
-        HeaderValue::from_static("no-cache, no-transform"),
-    );
-    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
-    response
-}
-
-/// Leaves hyper: the wheel answers this request.
-async fn idle(stream: IdleStream, takeover: Option<Takeover>) -> Result<Response, Refused> {
-    let head = Bytes::from_static(
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache, no-transform\r\n\
-          x-accel-buffering: no\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n",
-    );
-    let Some(takeover) = takeover else {
-        return Err(unavailable(
-            "streams need a connection of the gateway's own listener",
-        ));
-    };
-    match takeover.become_idle(head, stream).await {}
 }
 
 fn authenticate(app: &App, audiences: &[&str], headers: &HeaderMap) -> Result<Arc<Principal>, Refused> {

@@ -281,7 +281,7 @@ async fn no_page_tool_or_error_shows_a_secret() {
         );
     }
     let session = app.initialize(&tokens.access).await;
-    let names: Vec<String> = app.app.mcp.tool_names().map(str::to_owned).collect();
+    let names = app.app.mcp.tool_names();
     for kind in [
         json!(null),
         json!({"kind": "expired"}),

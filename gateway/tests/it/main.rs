@@ -13,6 +13,7 @@ mod bad_input;
 mod clock;
 #[cfg(test)]
 mod connections;
+mod durable;
 mod hostile;
 mod http_edges;
 mod http_reference;

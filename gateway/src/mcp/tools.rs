@@ -1,0 +1,57 @@
+//! Every tool that a client can call, whoever does the work.
+
+use rmcp::model::{CallToolResult, JsonObject, Tool};
+
+use crate::google::Google;
+#[cfg(debug_assertions)]
+use crate::mcp::test_tools;
+use crate::model::call::CallContext;
+
+/// The tools of this gateway. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Tools {
+    google: Google,
+    /// Whether the tools for tests are there. Release builds do not have them.
+    #[cfg(debug_assertions)]
+    for_tests: bool,
+}
+
+impl Tools {
+    /// Google's tools alone.
+    #[cfg(not(debug_assertions))]
+    pub fn new(google: Google) -> Self {
+        Self { google }
+    }
+
+    /// Google's tools, and those for tests if they are wanted.
+    #[cfg(debug_assertions)]
+    pub fn new(google: Google, for_tests: bool) -> Self {
+        Self { google, for_tests }
+    }
+
+    /// All tools, in the order of `tools/list`.
+    pub fn list(&self) -> Vec<Tool> {
+        let tools = self.google.tools().to_vec();
+        #[cfg(debug_assertions)]
+        let tools = if self.for_tests {
+            [tools, test_tools::list()].concat()
+        } else {
+            tools
+        };
+        tools
+    }
+
+    /// Calls a tool. `None`: there is no such tool.
+    pub async fn call(
+        &self,
+        context: &CallContext,
+        name: &str,
+        arguments: JsonObject,
+    ) -> Option<CallToolResult> {
+        #[cfg(debug_assertions)]
+        if self.for_tests && name.starts_with(test_tools::PREFIX) {
+            return test_tools::call(context, name, &arguments).await;
+        }
+        self.google.call(context, name, arguments).await
+    }
+}
