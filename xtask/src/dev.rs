@@ -165,7 +165,7 @@ fn build(workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<()> {
 }
 
 /// The secret of this checkout: made once, so that logins survive a restart. Only its owner can read it.
-fn secret(path: &Path) -> anyhow::Result<String> {
+pub(crate) fn secret(path: &Path) -> anyhow::Result<String> {
     match OpenOptions::new()
         .write(true)
         .create_new(true)

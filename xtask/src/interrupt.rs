@@ -35,7 +35,6 @@ impl Interrupt {
     }
 
     /// Raises it as a signal would.
-    #[cfg(test)]
     pub(crate) fn raise(&self) {
         self.0.store(true, Ordering::SeqCst);
     }

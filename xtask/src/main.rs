@@ -2,7 +2,9 @@
 //!
 //! A verb is one file with an argument struct and its `run`; here it gets a variant and an arm.
 
+mod apt;
 mod bench;
+mod cluster;
 mod dev;
 mod emulator;
 mod environment;
@@ -10,6 +12,7 @@ mod http;
 mod interrupt;
 mod links;
 mod machine;
+mod ministack;
 mod npm;
 mod problem;
 mod process;
@@ -42,6 +45,7 @@ struct Cli {
 #[derive(Debug, clap::Subcommand)]
 enum Verb {
     Bench(bench::Bench),
+    Cluster(cluster::Cluster),
     Dev(dev::Dev),
     Test(test::Test),
     Tidy(tidy::Tidy),
@@ -72,6 +76,7 @@ fn run(verb: Verb) -> anyhow::Result<Outcome> {
     let interrupt = Interrupt::on_signals()?;
     let workspace = Workspace::find()?;
     match verb {
+        Verb::Cluster(cluster) => cluster.run(&workspace, &interrupt),
         Verb::Bench(bench) => bench.run(&workspace, &interrupt),
         Verb::Dev(dev) => dev.run(&workspace, &interrupt),
         Verb::Test(test) => test.run(&workspace, &interrupt),

@@ -123,6 +123,18 @@ impl Process {
         }
     }
 
+    /// The child's process id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Kills the child and what it started, without a word and without waiting.
+    pub(crate) fn kill(&self) {
+        if self.status.is_none() {
+            let _ = rustix::process::kill_process_group(self.group, Signal::KILL);
+        }
+    }
+
     /// Asks the child to stop, without waiting.
     pub(crate) fn ask_to_stop(&self) {
         if self.status.is_none() {

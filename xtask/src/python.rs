@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::Context as _;
 
-use crate::environment;
+use crate::apt;
 use crate::interrupt::Interrupt;
 use crate::problem::Problem;
 use crate::process;
@@ -58,22 +58,10 @@ fn create_venv(venv: &Path, log: &Path, interrupt: &Interrupt) -> anyhow::Result
         return Ok(());
     };
     interrupt.check()?;
-    if !may_apt_get() {
+    if !apt::may_install() {
         let hint = "install Python 3 with `venv` (Debian and Ubuntu: `apt-get install python3-venv`)";
         return Err(error.context(Problem::new("python3 cannot make a virtual environment", hint)));
     }
-    ui::step(Mark::Run, "apt-get install python3-venv");
-    for arguments in [
-        &["update"][..],
-        &["install", "--yes", "--no-install-recommends", "python3-venv"],
-    ] {
-        let mut command = Command::new("apt-get");
-        command.args(arguments).env("DEBIAN_FRONTEND", "noninteractive");
-        process::run("apt-get", &mut command, log, interrupt)?;
-    }
+    apt::install("python3-venv", log, interrupt)?;
     create()
-}
-
-fn may_apt_get() -> bool {
-    rustix::process::geteuid().is_root() && environment::find_program("apt-get").is_some()
 }

@@ -60,6 +60,11 @@ impl Workspace {
         self.target.join("debug").join("gateway")
     }
 
+    /// The build of the gateway that clusters and soaks run: quick, with what only debug builds have.
+    pub(crate) fn rig_binary(&self) -> PathBuf {
+        self.target.join("rig").join("gateway")
+    }
+
     /// `path` as people write it: relative to the checkout where it is inside.
     pub(crate) fn shown<'a>(&self, path: &'a Path) -> std::path::Display<'a> {
         path.strip_prefix(&self.root).unwrap_or(path).display()

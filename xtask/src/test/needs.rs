@@ -3,15 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::process::Command;
-use std::time::Duration;
 
 use super::suites::CLIENTS;
 use crate::interrupt::Interrupt;
 use crate::process::{self, Process};
 use crate::workspace::Workspace;
-use crate::{emulator, http, machine, npm, python};
-
-const READY_LIMIT: Duration = Duration::from_mins(1);
+use crate::{emulator, machine, ministack, npm};
 
 /// Something that a suite cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -101,23 +98,8 @@ impl<'a> Kit<'a> {
     }
 
     fn foreign_store(&mut self) -> anyhow::Result<()> {
-        let python = python::install(self.workspace, "ministack", self.interrupt)?;
-        let port = http::free_port()?;
-        let mut command = Command::new(python);
-        command
-            .args(["-m", "ministack"])
-            .envs([
-                ("BIND_HOST", "127.0.0.1"),
-                ("MINISTACK_HOST", "127.0.0.1"),
-                ("MINISTACK_ACCOUNT_ID", "123456789012"),
-            ])
-            .env("GATEWAY_PORT", port.to_string());
-        let mut process = Process::start("ministack", &mut command, &self.workspace.log("ministack"))?;
-        process.wait_ready(READY_LIMIT, self.interrupt, || {
-            Ok(http::status(port, "/_ministack/health")
-                .is_ok_and(|status| status == 200)
-                .then_some(()))
-        })?;
+        let log = self.workspace.log("ministack");
+        let (process, port) = ministack::start(self.workspace, &log, self.interrupt)?;
         self.services.push(process);
         for (name, value) in [
             (

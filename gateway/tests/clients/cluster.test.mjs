@@ -1,0 +1,65 @@
+// Two tasks behind a load balancer without cookies: what a client sees of a task that comes, goes, or is cut off.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+
+import { Client } from '@modelcontextprotocol/sdk/client/index.js';
+import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
+
+import { startCluster, trust } from './support/cluster.mjs';
+import { Login, connect } from './support/login.mjs';
+import { assertThirteen } from './support/tools.mjs';
+
+let cluster;
+before(async () => {
+  cluster = await startCluster({ tasks: 2, timeScale: 0.05, replace: true });
+  trust(cluster.authority);
+});
+after(() => cluster?.down());
+
+/** A client of SDK 1.32.2, logged in through the load balancer. */
+async function logIn() {
+  const login = new Login(cluster.google.users.find(({ email }) => email.startsWith('ana@')).email);
+  const { client, transport } = await connect(
+    () => new Client({ name: 'cluster', version: '1' }),
+    (authProvider) => new StreamableHTTPClientTransport(new URL(cluster.mcp), { authProvider }),
+    login,
+  );
+  return { login, client, transport };
+}
+
+async function whoami(client) {
+  const result = await client.callTool({ name: 'whoami', arguments: {} });
+  assert.equal(result.structuredContent?.email, 'ana@example.com', JSON.stringify(result));
+}
+
+/** How many of the POSTs so far each task has answered with 200. */
+function answeredBySlot() {
+  const counts = {};
+  for (const { method, path, status, slot } of cluster.requests()) {
+    if (method === 'POST' && path === '/mcp' && status === 200) counts[slot] = (counts[slot] ?? 0) + 1;
+  }
+  return counts;
+}
+
+test('50 calls of one session go to both tasks, and a killed task takes none of it along', async () => {
+  const { client, login, transport } = await logIn();
+  await assertThirteen(client);
+  for (let call = 0; call < 25; call += 1) await whoami(client);
+  const counts = answeredBySlot();
+  assert.ok(counts.task1 > 5 && counts.task2 > 5, `both tasks answer: ${JSON.stringify(counts)}`);
+
+  const session = transport.sessionId;
+  const [victim] = await cluster.healthy();
+  const { signal } = await cluster.kill(victim);
+  assert.equal(signal, 9);
+  await cluster.waitFor({ event: 'deregistered', task: victim });
+  for (let call = 0; call < 25; call += 1) await whoami(client);
+  await assertThirteen(client);
+  assert.equal(transport.sessionId, session, 'the session is the same');
+  assert.equal(login.logins, 1, 'and so is the login');
+
+  const { task } = await cluster.waitFor({ event: 'replacing' });
+  await cluster.waitFor({ event: 'healthy', task });
+  await client.close();
+});
