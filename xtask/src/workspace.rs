@@ -60,6 +60,11 @@ impl Workspace {
         self.target.join("debug").join("gateway")
     }
 
+    /// The debug build of xtask, which tests start clusters with.
+    pub(crate) fn xtask_binary(&self) -> PathBuf {
+        self.target.join("debug").join("xtask")
+    }
+
     /// The build of the gateway that clusters and soaks run: quick, with what only debug builds have.
     pub(crate) fn rig_binary(&self) -> PathBuf {
         self.target.join("rig").join("gateway")

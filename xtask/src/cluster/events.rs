@@ -38,7 +38,7 @@ impl Events {
         let number = list.forgotten + list.lines.len() as u64 + 1;
         if let Some(object) = event.as_object_mut() {
             object.insert("seq".to_owned(), json!(number));
-            object.insert("ms".to_owned(), json!(self.start.elapsed().as_millis() as u64));
+            object.insert("ms".to_owned(), json!(millis(self.start.elapsed())));
         }
         list.lines.push_back(event.to_string());
         if list.lines.len() > KEPT {
@@ -66,6 +66,11 @@ impl Events {
     fn list(&self) -> MutexGuard<'_, List> {
         self.shared.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// `duration` as numbers of JSON have it.
+pub(crate) fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::interrupt::Interrupt;
 use crate::problem::Problem;
 
 /// How long the first tasks may take to answer.
-const START_LIMIT: Duration = Duration::from_secs(60);
+const START_LIMIT: Duration = Duration::from_mins(1);
 
 /// All of it.
 #[derive(Clone, Debug)]

@@ -104,7 +104,8 @@ backend tasks
 }
 
 /// One JSON object per request. The status is what the client got; `ended` is HAProxy's word for how it ended.
-const LOG_FORMAT: &str = r#"{"ms":%Ts%ms,"method":%{+Q}HM,"path":%{+Q}HPO,"status":%ST,"slot":%{+Q}s,"tookMs":%Ta,"ended":%{+Q}ts}"#;
+const LOG_FORMAT: &str =
+    r#"{"ms":%Ts%ms,"method":%{+Q}HM,"path":%{+Q}HPO,"status":%ST,"slot":%{+Q}s,"tookMs":%Ta,"ended":"%ts"}"#;
 
 /// Commands for a load balancer that has just started.
 pub(crate) fn begin(attributes: &Attributes) -> Vec<String> {

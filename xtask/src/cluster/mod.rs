@@ -48,6 +48,9 @@ pub(crate) struct Cluster {
     /// Data as JSON on stdout: the status when ready, then every event; with a verb, its result
     #[arg(long, global = true)]
     json: bool,
+    /// Stop when standard input ends, which is when the program that started this one does
+    #[arg(long)]
+    until_eof: bool,
 }
 
 /// How to start a cluster.
@@ -92,7 +95,7 @@ enum VerbCommand {
         /// Its number
         task: u32,
     },
-    /// Stop a task: SIGTERM, deregistered only later, as StopTask and a retired host do
+    /// Stop a task: SIGTERM, deregistered only later, as `StopTask` and a retired host do
     Stop {
         /// Its number
         task: u32,
@@ -128,6 +131,13 @@ impl Cluster {
     /// Starts a cluster and stays with it, or asks a running one for something.
     pub(crate) fn run(self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
         let directory = workspace.root().join(".dev").join(&self.name);
+        if self.until_eof {
+            let interrupt = interrupt.clone();
+            std::thread::spawn(move || {
+                let _ = std::io::copy(&mut std::io::stdin(), &mut std::io::sink());
+                interrupt.raise();
+            });
+        }
         match &self.verb {
             None => start::run(&self.options, self.json, &directory, workspace, interrupt),
             Some(verb) => verb.ask(&directory.join(start::CONTROL), self.json),
@@ -171,9 +181,9 @@ impl VerbCommand {
         if let Self::Events = self {
             control::follow(socket, |line| {
                 if json {
-                    ui::data(line)
+                    ui::data(line);
                 } else {
-                    ui::data(picture::event(line))
+                    ui::data(picture::event(line));
                 }
             })?;
             return Ok(Outcome::Done);
@@ -225,7 +235,7 @@ mod tests {
             .attributes();
         assert_eq!(attributes.deregistration_delay, Duration::from_secs(3));
         assert_eq!(attributes.idle_timeout, Duration::from_secs(30));
-        assert_eq!(attributes.stickiness, Some(Duration::from_secs(360)));
+        assert_eq!(attributes.stickiness, Some(Duration::from_mins(6)));
         assert_eq!(parse("cluster").options.attributes(), Attributes::production());
     }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use super::control::{self, Cluster as _};
+use super::events::millis;
 use super::fleet::{Fleet, Parts};
 use super::haproxy::{self, Places, Runtime};
 use super::partition::{Partition, Wire};
@@ -335,7 +336,6 @@ fn wires(services: &Services) -> BTreeMap<String, Wire> {
 /// What of the status never changes.
 fn facts(options: &Options, origin: &str, tls: &Tls, services: &Services) -> Value {
     let attributes = options.attributes();
-    let millis = |duration: Duration| duration.as_millis() as u64;
     json!({
         "url": format!("{origin}{MCP}"),
         "origin": origin,

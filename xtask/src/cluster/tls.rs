@@ -11,6 +11,15 @@ use crate::{apt, process};
 const NAMES: &str = "subjectAltName=DNS:gateway.localhost,DNS:localhost,IP:127.0.0.1\n\
     extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n";
 
+/// A new key for a certificate.
+const KEY: [&str; 5] = [
+    "-newkey",
+    "ec",
+    "-pkeyopt",
+    "ec_paramgen_curve:prime256v1",
+    "-nodes",
+];
+
 /// What a TLS server and its clients need.
 #[derive(Clone, Debug)]
 pub(crate) struct Tls {
@@ -41,13 +50,6 @@ pub(crate) fn provide(directory: &Path, log: &Path, interrupt: &Interrupt) -> an
     if lasts("ca.pem") && lasts("server.pem") {
         return Ok(tls);
     }
-    const KEY: [&str; 5] = [
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-    ];
     if !lasts("ca.pem") {
         let subject = ["-subj", "/CN=MCP gateway cluster authority", "-days", "3650"];
         let files = ["-keyout", "ca.key", "-out", "ca.pem"];

@@ -15,7 +15,7 @@ use crate::{emulator, machine, ministack, npm};
 pub(crate) enum Need {
     /// The packages of the Google emulator; tests start it themselves from `GOOGLE_EMULATOR_DIR`.
     Emulator,
-    /// A debug build of the gateway, as `GATEWAY_BIN`.
+    /// Debug builds of the gateway, as `GATEWAY_BIN`, and of xtask, as `XTASK_BIN`.
     Gateway,
     /// The packages of the real MCP clients.
     Clients,
@@ -94,6 +94,8 @@ impl<'a> Kit<'a> {
         )?;
         self.environment
             .insert("GATEWAY_BIN", self.workspace.gateway_binary().into());
+        self.environment
+            .insert("XTASK_BIN", self.workspace.xtask_binary().into());
         Ok(())
     }
 

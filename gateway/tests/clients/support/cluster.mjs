@@ -33,7 +33,7 @@ export async function startCluster(options = {}) {
   } = options;
   const [program, ...before] = xtask;
   const child = start(program, [
-    ...before, 'cluster', '--json', '--port', '0', '--name', name,
+    ...before, 'cluster', '--json', '--until-eof', '--port', '0', '--name', name,
     '--tasks', String(tasks), '--time-scale', String(timeScale),
     ...(replace ? ['--replace'] : []),
     ...(testTools ? ['--test-tools'] : []),
