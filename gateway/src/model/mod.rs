@@ -4,6 +4,7 @@ pub mod authorization;
 pub mod call;
 pub mod call_log;
 pub mod client;
+pub mod fleet;
 pub mod google;
 pub mod grant;
 pub mod principal;

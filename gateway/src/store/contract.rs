@@ -4,6 +4,7 @@
 mod behaviours;
 #[cfg(feature = "embedded")]
 pub(crate) mod faults;
+mod fleet;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -137,51 +138,55 @@ impl Drop for TempDir {
 
 /// Every behaviour as a test of an engine.
 macro_rules! hold_on {
-    ($open:expr; $($behaviour:ident)*) => {$(
+    ($open:expr; $($family:ident: $behaviour:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $behaviour() {
-            super::behaviours::$behaviour(&$open.await).await;
+            super::$family::$behaviour(&$open.await).await;
         }
     )*};
 }
 
 macro_rules! engines {
-    ($($behaviour:ident)*) => {
+    ($($family:ident: $behaviour:ident)*) => {
         #[cfg(feature = "embedded")]
         mod embedded_engine {
-            hold_on!(super::Bench::in_memory(); $($behaviour)*);
+            hold_on!(super::Bench::in_memory(); $($family: $behaviour)*);
         }
         #[cfg(feature = "embedded")]
         mod embedded_engine_in_a_file {
-            hold_on!(super::Bench::in_a_file(); $($behaviour)*);
+            hold_on!(super::Bench::in_a_file(); $($family: $behaviour)*);
         }
         mod foreign_engine {
-            hold_on!(super::Bench::foreign(); $($behaviour)*);
+            hold_on!(super::Bench::foreign(); $($family: $behaviour)*);
         }
     };
 }
 
 engines! {
-    a_row_of_each_type_comes_back_as_it_was
-    a_row_that_was_never_stored_is_a_miss
-    expiry_hides_a_row_before_the_engine_deletes_it
-    a_code_is_redeemed_once_under_50_racing_takers
-    a_code_that_has_expired_or_never_was_is_not_redeemed
-    a_code_is_not_redeemed_for_a_family_that_exists
-    an_authorization_is_taken_once_under_50_racing_takers
-    an_authorization_that_was_taken_does_not_come_back
-    a_family_is_rotated_once_under_50_racers
-    a_family_that_was_revoked_is_not_rotated
-    a_lease_excludes_others_until_it_is_released_or_runs_out
-    one_of_50_racers_gets_the_lease
-    a_session_that_was_ended_stays_ended_under_racing_writes
-    a_tombstone_counts_until_its_expiry
-    writes_about_a_session_touch_their_own_facts_only
-    using_a_client_never_shortens_its_life
-    a_google_grant_moved_to_another_persons_row_is_corrupt
-    a_google_grant_under_another_master_key_is_corrupt
-    no_secret_is_stored_in_clear
-    a_row_that_does_not_parse_is_corrupt
+    behaviours: a_row_of_each_type_comes_back_as_it_was
+    behaviours: a_row_that_was_never_stored_is_a_miss
+    behaviours: expiry_hides_a_row_before_the_engine_deletes_it
+    behaviours: a_code_is_redeemed_once_under_50_racing_takers
+    behaviours: a_code_that_has_expired_or_never_was_is_not_redeemed
+    behaviours: a_code_is_not_redeemed_for_a_family_that_exists
+    behaviours: an_authorization_is_taken_once_under_50_racing_takers
+    behaviours: an_authorization_that_was_taken_does_not_come_back
+    behaviours: a_family_is_rotated_once_under_50_racers
+    behaviours: a_family_that_was_revoked_is_not_rotated
+    behaviours: a_lease_excludes_others_until_it_is_released_or_runs_out
+    behaviours: one_of_50_racers_gets_the_lease
+    behaviours: a_session_that_was_ended_stays_ended_under_racing_writes
+    behaviours: a_tombstone_counts_until_its_expiry
+    behaviours: writes_about_a_session_touch_their_own_facts_only
+    behaviours: using_a_client_never_shortens_its_life
+    behaviours: a_google_grant_moved_to_another_persons_row_is_corrupt
+    behaviours: a_google_grant_under_another_master_key_is_corrupt
+    behaviours: no_secret_is_stored_in_clear
+    behaviours: a_row_that_does_not_parse_is_corrupt
+    fleet: a_fleet_that_nobody_wrote_is_empty_and_the_first_write_makes_it
+    fleet: a_heartbeat_forgets_who_is_gone_and_a_task_that_leaves_is_gone
+    fleet: counters_and_heartbeats_of_50_racers_undo_nothing
+    fleet: a_denied_grant_counts_until_its_end_and_then_makes_room
 }
 
 #[cfg(feature = "embedded")]

@@ -14,7 +14,7 @@ pub(super) const EXPIRES_AT: &str = "expires_at";
 /// Which of the two tables a row is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Table {
-    /// `SESSIONS_TABLE`: rows of legacy MCP sessions.
+    /// `SESSIONS_TABLE`: rows of legacy MCP sessions, and what tasks tell each other.
     Sessions,
     /// `TOKENS_TABLE`: everything about identity.
     Tokens,
@@ -109,6 +109,21 @@ pub(super) fn call(call: &str) -> Key {
 /// `data` (binary): encrypted, see [`events`](crate::session::events). `parts` (number): how many there are.
 pub(super) fn event(call: &str, seq: u32, part: usize) -> Key {
     Key::new(Table::Sessions, "event", &format!("{call}#{seq}#{part}"))
+}
+
+/// `fleet#1`: the one row about all tasks, a [`Fleet`](crate::model::fleet::Fleet). No expiry.
+///
+/// `catalogue`, `revocation` (number): version counters, which only move forward. `task:<id>` (map): the
+/// [`TaskEntry`](crate::model::fleet::TaskEntry) of one task.
+pub(super) fn fleet() -> Key {
+    Key::new(Table::Sessions, "fleet", "1")
+}
+
+/// `denied_grants#1`: the grants whose access tokens are refused before their time. No expiry.
+///
+/// `grant:<hash of the family>` (number): until when, in seconds since the Unix epoch.
+pub(super) fn denied_grants() -> Key {
+    Key::new(Table::Tokens, "denied_grants", "1")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ mod dynamodb;
 mod embedded;
 mod envelope;
 pub mod error;
+mod fleet;
 mod google_grants;
 mod item;
 mod keys;
@@ -25,6 +26,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::config::StoreConfig;
@@ -52,8 +54,10 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     db: DynamoDb,
-    envelope: Envelope,
+    envelope: Arc<Envelope>,
     clock: Clock,
+    /// Moves with every version counter that this process moves.
+    bumped: watch::Sender<u64>,
 }
 
 impl Store {
@@ -84,8 +88,20 @@ impl Store {
     fn new(db: DynamoDb, provider: KeyProvider, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             db,
-            envelope: Envelope::new(provider),
+            envelope: Arc::new(Envelope::new(provider)),
             clock,
+            bumped: watch::Sender::default(),
+        }))
+    }
+
+    /// The same tables and keys as another process has them: what moves here is not noticed there, except by a look.
+    #[must_use]
+    pub fn beside(&self) -> Self {
+        Self(Arc::new(Inner {
+            db: self.0.db.clone(),
+            envelope: Arc::clone(&self.0.envelope),
+            clock: self.0.clock.clone(),
+            bumped: watch::Sender::default(),
         }))
     }
 
@@ -94,6 +110,11 @@ impl Store {
     /// `Unavailable` when one is missing.
     pub async fn prepare(&self) -> Result<()> {
         self.0.db.prepare().await
+    }
+
+    /// Wakes whenever this process moved a version counter: no need to wait for the next look at the row.
+    pub fn bumps(&self) -> watch::Receiver<u64> {
+        self.0.bumped.subscribe()
     }
 
     /// Seconds since the Unix epoch.

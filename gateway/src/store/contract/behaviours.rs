@@ -20,7 +20,7 @@ use crate::store::{Store, StoreError};
 const RACERS: usize = 50;
 
 /// What each of 50 tasks gets that do the same at once.
-async fn race<F, T>(store: &Store, run: impl Fn(Store, usize) -> F) -> Vec<T>
+pub(super) async fn race<F, T>(store: &Store, run: impl Fn(Store, usize) -> F) -> Vec<T>
 where
     F: Future<Output = T> + Send + 'static,
     T: Send + 'static,
@@ -457,7 +457,7 @@ fn corrupt<T>(result: &Result<T, StoreError>) -> bool {
 }
 
 /// Everything in a table.
-async fn items(store: &Store, table: Table) -> Vec<Item> {
+pub(super) async fn items(store: &Store, table: Table) -> Vec<Item> {
     let client = store.0.db.client().await.unwrap();
     let scan = client.scan().table_name(store.0.db.name(table)).send();
     scan.await.unwrap().items.unwrap_or_default()

@@ -2,6 +2,7 @@
 //! loses answers. Time is paused, so a deadline costs a test nothing.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -40,6 +41,7 @@ pub(crate) struct Faulty {
     faults: Arc<Mutex<VecDeque<Fault>>>,
     /// The idempotency token of every transaction that was sent.
     tokens: Arc<Mutex<Vec<String>>>,
+    requests: Arc<AtomicUsize>,
 }
 
 impl HttpConnector for Faulty {
@@ -48,6 +50,7 @@ impl HttpConnector for Faulty {
         if let Some(token) = body["ClientRequestToken"].as_str() {
             self.tokens.lock().unwrap().push(token.to_owned());
         }
+        self.requests.fetch_add(1, Ordering::Relaxed);
         let fault = self.faults.lock().unwrap().pop_front();
         let engine = self.engine.clone();
         HttpConnectorFuture::new(async move {
@@ -80,6 +83,7 @@ pub(crate) async fn store() -> (Store, Faulty) {
         engine: Engine::in_memory(clock.clone()).unwrap(),
         faults: Arc::default(),
         tokens: Arc::default(),
+        requests: Arc::default(),
     };
     let client = client_over(faulty.clone(), dynamodb::retries());
     let db = DynamoDb::embedded(client, "sessions".into(), "tokens".into());
@@ -93,6 +97,11 @@ impl Faulty {
         let mut waiting = self.faults.lock().unwrap();
         waiting.clear();
         waiting.extend(faults);
+    }
+
+    /// Requests so far, every attempt counted.
+    pub(crate) fn requests(&self) -> usize {
+        self.requests.load(Ordering::Relaxed)
     }
 
     fn left(&self) -> usize {
