@@ -1,6 +1,7 @@
 //! Verifies the bearer of a request, with a bounded cache of what was verified before.
 
-use std::sync::Arc;
+use std::collections::HashSet;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use moka::sync::Cache;
 
@@ -27,6 +28,9 @@ pub enum BearerError {
     /// A token of ours whose hour is over.
     #[error("the bearer token expired")]
     Expired,
+    /// A token of ours whose grant was withdrawn.
+    #[error("the bearer token was revoked")]
+    Revoked,
 }
 
 /// Verifies bearers. Cheap to clone.
@@ -37,6 +41,8 @@ pub struct Bearer {
     clock: Clock,
     /// Keyed by a digest of token and audiences, so that no token lies in memory and none is good elsewhere.
     verified: Cache<[u8; 32], Arc<Principal>>,
+    /// Grants whose tokens are refused before their hour is over.
+    denied: Arc<RwLock<HashSet<String>>>,
 }
 
 impl Bearer {
@@ -47,7 +53,14 @@ impl Bearer {
             issuer: issuer.into(),
             clock,
             verified: Cache::new(CACHE_ENTRIES_MAX),
+            denied: Arc::default(),
         }
+    }
+
+    /// Refuses the tokens of these grants from now on, and of no others.
+    pub fn deny(&self, grants: Vec<String>) {
+        let grants = grants.into_iter().collect();
+        *self.denied.write().unwrap_or_else(PoisonError::into_inner) = grants;
     }
 
     /// The principal of an `Authorization` header value whose token is for one of `audiences`.
@@ -65,7 +78,7 @@ impl Bearer {
             .get(&key)
             .filter(|principal| principal.expires_at > now)
         {
-            return Ok(principal);
+            return self.admit(principal);
         }
         let claims = self
             .keys
@@ -76,6 +89,14 @@ impl Bearer {
             })?;
         let principal = Arc::new(principal(claims));
         self.verified.insert(key, Arc::clone(&principal));
+        self.admit(principal)
+    }
+
+    fn admit(&self, principal: Arc<Principal>) -> Result<Arc<Principal>, BearerError> {
+        let denied = self.denied.read().unwrap_or_else(PoisonError::into_inner);
+        if denied.contains(&*principal.grant) {
+            return Err(BearerError::Revoked);
+        }
         Ok(principal)
     }
 }
@@ -107,6 +128,7 @@ fn principal(claims: Claims) -> Principal {
         scope: claims.scope.into(),
         audience: claims.aud.into(),
         token_id: claims.jti.into(),
+        grant: claims.sid.into(),
         expires_at: claims.exp,
     }
 }
@@ -198,6 +220,22 @@ mod tests {
         );
         clock.advance(Duration::from_secs(1));
         assert_eq!(verify(&[MCP]), Err(BearerError::Expired));
+    }
+
+    #[test]
+    fn a_denied_grant_is_refused_even_when_its_token_is_remembered() {
+        let (bearer, token, _) = bearer();
+        let header = format!("Bearer {token}");
+        let verify = || bearer.verify(Some(header.as_bytes()), &[MCP]).map(drop);
+        assert_eq!(verify(), Ok(()));
+        bearer.deny(vec!["another".into()]);
+        assert_eq!(verify(), Ok(()));
+        bearer.deny(vec!["another".into(), "s".into()]);
+        assert_eq!(verify(), Err(BearerError::Revoked));
+        bearer.verified.invalidate_all();
+        assert_eq!(verify(), Err(BearerError::Revoked), "also one that is new here");
+        bearer.deny(Vec::new());
+        assert_eq!(verify(), Ok(()));
     }
 
     #[test]

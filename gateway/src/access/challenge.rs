@@ -11,7 +11,7 @@ pub fn challenge(resource_metadata: &str, scope: &str, error: BearerError) -> St
     let base = format!("Bearer resource_metadata=\"{resource_metadata}\", scope=\"{scope}\"");
     match error {
         BearerError::Missing => base,
-        BearerError::Invalid | BearerError::Expired => {
+        BearerError::Invalid | BearerError::Expired | BearerError::Revoked => {
             format!("{base}, error=\"invalid_token\", error_description=\"{error}\"")
         }
     }

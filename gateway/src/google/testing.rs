@@ -308,6 +308,7 @@ fn task(google: &FakeGoogle, store: &Store, clock: &Clock, limits: Limits) -> Cl
 /// A call of `user` with a deadline of a minute, and what it reports.
 pub(super) fn context(user: &str) -> (CallContext, mpsc::Receiver<CallEvent>) {
     let principal = Principal {
+        grant: "grant".into(),
         user: UserId::new(user),
         email: format!("{user}@example.com").into(),
         client: ClientId::new("client-1"),

@@ -21,6 +21,8 @@ pub struct Principal {
     pub audience: Arc<str>,
     /// The token's `jti`.
     pub token_id: Arc<str>,
+    /// The grant that the token belongs to: the hash of its refresh-token family (`sid`).
+    pub grant: Arc<str>,
     /// Expiry of the token, in seconds since the Unix epoch.
     pub expires_at: i64,
 }

@@ -20,7 +20,7 @@ impl OAuth {
         let grant = row.grant;
         check_owner(params, client, &grant)?;
         if let Some(family_hash) = row.redeemed_by {
-            self.inner.store.revoke_family(&family_hash).await?;
+            self.end_grant(&family_hash).await?;
             return Err(TokenRefusal::CodeReplayed);
         }
         if params
@@ -74,7 +74,7 @@ impl OAuth {
         let row = self.inner.store.code(code_hash).await?;
         match row.and_then(|row| row.redeemed_by) {
             Some(family_hash) => {
-                self.inner.store.revoke_family(&family_hash).await?;
+                self.end_grant(&family_hash).await?;
                 Ok(TokenRefusal::CodeReplayed)
             }
             None => Ok(TokenRefusal::Store(StoreError::Conflict)),

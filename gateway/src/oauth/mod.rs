@@ -43,6 +43,9 @@ pub const CALLBACK_PATH: &str = "/auth/callback";
 /// A registration that nobody uses is forgotten after 90 days, in seconds.
 const CLIENT_SECONDS: i64 = 90 * DAY_SECONDS;
 
+/// A token may be signed while its grant is being ended, on a task with a clock of its own.
+const DENIAL_MARGIN_SECONDS: i64 = 120;
+
 const DAY_SECONDS: i64 = 86_400;
 
 /// Identifiers that clients send are at most this long; ours have 22 characters.
@@ -122,6 +125,15 @@ impl OAuth {
         if let Err(error) = self.inner.store.extend_client(&client.id, expires_at).await {
             tracing::warn!(client_id = %client.id, %error, "a registration in use was not extended");
         }
+    }
+
+    /// Ends a grant: its refresh tokens, and the access tokens that it gave.
+    ///
+    /// In this order, so that whoever meets a family that is revoked need not wonder whether the tasks were told.
+    async fn end_grant(&self, family_hash: &str) -> Result<(), StoreError> {
+        let until = self.now() + token::ACCESS_SECONDS + DENIAL_MARGIN_SECONDS;
+        self.inner.store.deny_grant(family_hash, until).await?;
+        self.inner.store.revoke_family(family_hash).await
     }
 
     fn now(&self) -> i64 {

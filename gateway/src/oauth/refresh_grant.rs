@@ -106,7 +106,7 @@ impl OAuth {
     }
 
     async fn end_family(&self, family_hash: &str) -> Result<Tokens, TokenRefusal> {
-        self.inner.store.revoke_family(family_hash).await?;
+        self.end_grant(family_hash).await?;
         Err(TokenRefusal::RefreshReplayed)
     }
 }
