@@ -1,7 +1,9 @@
 //! The composition root: builds every part from the configuration, in order, and runs them.
 
+mod follow;
+
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,7 +12,8 @@ use tokio::net::TcpListener;
 
 use crate::access::bearer::Bearer;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::store::Backend;
+use crate::config::{Config, ServerConfig};
 use crate::google::Google;
 use crate::id::TaskId;
 use crate::jwt::{KeyError, SigningKeys};
@@ -22,6 +25,8 @@ use crate::oidc::Provider;
 use crate::secret::Keyring;
 use crate::session::directory::Sessions;
 use crate::session::events::CallLog;
+use crate::session::peers::auth::PeerKeys;
+use crate::session::peers::{self, Link, Peers};
 use crate::session::seal::Sealer;
 use crate::store::{Store, StoreError};
 use crate::web::accept::{self, Connections};
@@ -29,6 +34,8 @@ use crate::web::{self, App, AppState};
 
 /// How often a store that was not ready at start is asked again.
 const STORE_RETRY: Duration = Duration::from_secs(2);
+/// Connections to the private port; each task keeps a few.
+const PEER_CONNECTIONS: usize = 1_024;
 
 /// Why the gateway did not start. All of these are found before the socket listens.
 #[derive(Debug, thiserror::Error)]
@@ -47,47 +54,68 @@ pub enum StartError {
     /// No signing key comes out of the secret.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// Nothing says where other tasks reach this one.
+    #[error("no address of this task is known to tell the other tasks; set `PEER_HOST`")]
+    OwnAddress(#[source] io::Error),
     /// The HTTP client for Google cannot be built.
     #[error("the TLS client cannot be set up")]
     HttpClient(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
+/// The sockets of a task, bound already.
+#[derive(Debug)]
+pub struct Sockets {
+    /// For clients.
+    pub public: TcpListener,
+    /// For the other tasks; a single task has none.
+    pub private: Option<TcpListener>,
+}
+
 /// A gateway that listens but does not accept yet.
 #[derive(Debug)]
 pub struct Gateway {
-    listener: TcpListener,
+    sockets: Sockets,
     app: App,
     lifecycle: Lifecycle,
 }
 
 impl Gateway {
-    /// Builds every part and binds the socket. No network call to anybody happens here.
+    /// Builds every part and binds the sockets. No network call to anybody happens here.
     pub fn start(config: Config, clock: &Clock) -> Result<Self, StartError> {
-        let address = SocketAddr::new(config.server.host, config.server.port);
-        let listener = accept::bind(address).map_err(|source| StartError::Bind { address, source })?;
-        Self::with_listener(config, clock, listener)
+        let bind = |port| {
+            let address = SocketAddr::new(config.server.host, port);
+            accept::bind(address).map_err(|source| StartError::Bind { address, source })
+        };
+        let public = bind(config.server.port)?;
+        let private = match config.store.backend {
+            Backend::DynamoDb { .. } => Some(bind(config.server.peer_port)?),
+            // Nobody else can use this store.
+            Backend::Embedded { .. } => None,
+        };
+        Self::with_sockets(config, clock, Sockets { public, private })
     }
 
-    /// Builds every part around a socket that is bound already.
-    pub fn with_listener(config: Config, clock: &Clock, listener: TcpListener) -> Result<Self, StartError> {
+    /// Builds every part around sockets that are bound already.
+    pub fn with_sockets(config: Config, clock: &Clock, sockets: Sockets) -> Result<Self, StartError> {
         let store_clock = clock.clone().with_scale(config.time_scale);
         let store = Store::open(&config.store, store_clock).map_err(StartError::Store)?;
-        Self::with_store(config, clock, listener, store)
+        Self::with_store(config, clock, sockets, store)
     }
 
-    /// Builds every part around a socket that is bound already and a store that is open already: two tasks of a
+    /// Builds every part around sockets that are bound already and a store that is open already: two tasks of a
     /// test share an engine in memory this way.
     pub fn with_store(
         config: Config,
         clock: &Clock,
-        listener: TcpListener,
+        sockets: Sockets,
         store: Store,
     ) -> Result<Self, StartError> {
         let lifecycle = Lifecycle::new();
         let clock = clock.clone().with_scale(config.time_scale);
-        let app = assemble(config, &clock, store, &lifecycle)?;
+        let link = sockets.private.as_ref().map(|private| link(&config, private));
+        let app = assemble(config, &clock, store, link.transpose()?, &lifecycle)?;
         Ok(Self {
-            listener,
+            sockets,
             app,
             lifecycle,
         })
@@ -95,7 +123,7 @@ impl Gateway {
 
     /// The address that is listened on.
     pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.sockets.public.local_addr()
     }
 
     /// What stops this gateway.
@@ -112,9 +140,9 @@ impl Gateway {
     pub async fn serve(self) {
         let router = web::router(Arc::clone(&self.app));
         self.prepare_store();
-        Arc::clone(&self.app.connections)
-            .serve(self.listener, router)
-            .await;
+        let Sockets { public, private } = self.sockets;
+        serve_peers(&self.app, private);
+        Arc::clone(&self.app.connections).serve(public, router).await;
     }
 
     /// Serves until a signal asks for a stop, then drains: streams first, then the calls in flight.
@@ -134,6 +162,7 @@ impl Gateway {
         };
         let stopped = lifecycle.drain(app.config.server.drain_timeout, abort).await;
         serving.abort();
+        app.peers.leave().await;
         tracing::info!(outcome = ?stopped, "stopped");
         stopped
     }
@@ -152,7 +181,62 @@ impl Gateway {
     }
 }
 
-fn assemble(config: Config, clock: &Clock, store: Store, lifecycle: &Lifecycle) -> Result<App, StartError> {
+/// Listens to the other tasks until the process exits: a task that drains still has what they ask for.
+fn serve_peers(app: &App, private: Option<TcpListener>) {
+    let lifecycle = app.lifecycle.until_exit();
+    follow::follow_versions(app, &lifecycle);
+    app.peers.start(&lifecycle);
+    if let Some(private) = private {
+        let config = ServerConfig {
+            max_connections: PEER_CONNECTIONS,
+            ..app.config.server.clone()
+        };
+        let connections = Connections::new(config, Arc::clone(&app.mcp.wheel), lifecycle.clone());
+        lifecycle.spawn(connections.serve(private, web::peer::router(Arc::clone(app))));
+    }
+}
+
+/// How this task is reached, and reaches others.
+fn link(config: &Config, private: &TcpListener) -> Result<Link, StartError> {
+    let server = &config.server;
+    let address = private
+        .local_addr()
+        .and_then(|bound| Ok(SocketAddr::new(own_address(server, bound.ip())?, bound.port())))
+        .map_err(StartError::OwnAddress)?;
+    let http = http_client()?
+        .connect_timeout(peers::CONNECT_DEADLINE)
+        .pool_idle_timeout(peers::POOL_IDLE)
+        .no_proxy()
+        .build()
+        .map_err(|error| StartError::HttpClient(error.into()))?;
+    Ok(Link { address, http })
+}
+
+/// Where the other tasks find this one.
+fn own_address(server: &ServerConfig, bound: IpAddr) -> io::Result<IpAddr> {
+    if let Some(host) = server.peer_host {
+        return Ok(host);
+    }
+    if !bound.is_unspecified() {
+        return Ok(bound);
+    }
+    // Connecting a datagram socket picks the route and sends nothing. The targets are of documentation's networks.
+    let target: IpAddr = match bound {
+        IpAddr::V4(_) => Ipv4Addr::new(192, 0, 2, 1).into(),
+        IpAddr::V6(_) => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+    };
+    let socket = UdpSocket::bind((bound, 0))?;
+    socket.connect((target, 9))?;
+    Ok(socket.local_addr()?.ip())
+}
+
+fn assemble(
+    config: Config,
+    clock: &Clock,
+    store: Store,
+    link: Option<Link>,
+    lifecycle: &Lifecycle,
+) -> Result<App, StartError> {
     let previous = config.session_secret_previous.iter().cloned().collect();
     let keyring = Keyring::new(config.session_secret.clone(), previous);
     let keys = SigningKeys::derive(&keyring)?;
@@ -176,9 +260,11 @@ fn assemble(config: Config, clock: &Clock, store: Store, lifecycle: &Lifecycle) 
         clock.clone(),
     );
     let sealer = Sealer::new(&keyring);
+    let peer_keys = PeerKeys::derive(&keyring);
+    let me = TaskId::random();
+    let peers = Peers::new(me, store.clone(), clock.clone(), peer_keys, link);
     let sessions = Sessions::new(sealer, store.clone(), clock.clone(), config.mcp.session_idle_ttl);
     let wheel = Wheel::start(config.mcp.keepalive_interval, lifecycle);
-    let me = TaskId::random();
     let budget = config.mcp.request_timeout;
     let parts = Parts {
         google: google.clone(),
@@ -186,7 +272,7 @@ fn assemble(config: Config, clock: &Clock, store: Store, lifecycle: &Lifecycle) 
         wheel: Arc::clone(&wheel),
         log: CallLog::new(&keyring, store.clone(), clock.clone(), budget, me),
         lifecycle: lifecycle.clone(),
-        me,
+        peers: peers.clone(),
     };
     let mcp = Mcp::new(&config.mcp, parts);
     let connections = Connections::new(config.server.clone(), wheel, lifecycle.clone());
@@ -198,6 +284,7 @@ fn assemble(config: Config, clock: &Clock, store: Store, lifecycle: &Lifecycle) 
         oauth,
         google,
         mcp: Arc::new(mcp),
+        peers,
         connections,
         lifecycle: lifecycle.clone(),
         config,
@@ -205,10 +292,21 @@ fn assemble(config: Config, clock: &Clock, store: Store, lifecycle: &Lifecycle) 
 }
 
 /// One pool for all calls to Google: building a client per call costs more than the call.
+fn google_http_client() -> Result<reqwest::Client, StartError> {
+    http_client()?
+        .connect_timeout(Duration::from_secs(5))
+        .pool_idle_timeout(Duration::from_mins(1))
+        // Google compresses only for clients that also say so here.
+        .user_agent(concat!("mcp-gateway/", env!("CARGO_PKG_VERSION"), " (gzip)"))
+        .build()
+        .map_err(|error| StartError::HttpClient(error.into()))
+}
+
+/// A client that follows no redirects.
 ///
 /// The roots are compiled in, because the production image has no certificate store, and because reading
 /// the one of a machine is most of the time of a start.
-fn google_http_client() -> Result<reqwest::Client, StartError> {
+fn http_client() -> Result<reqwest::ClientBuilder, StartError> {
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let roots = RootCertStore {
         roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
@@ -218,13 +316,7 @@ fn google_http_client() -> Result<reqwest::Client, StartError> {
         .map_err(|error| StartError::HttpClient(error.into()))?
         .with_root_certificates(roots)
         .with_no_client_auth();
-    reqwest::Client::builder()
+    Ok(reqwest::Client::builder()
         .tls_backend_preconfigured(tls)
-        .connect_timeout(Duration::from_secs(5))
-        .pool_idle_timeout(Duration::from_mins(1))
-        .redirect(reqwest::redirect::Policy::none())
-        // Google compresses only for clients that also say so here.
-        .user_agent(concat!("mcp-gateway/", env!("CARGO_PKG_VERSION"), " (gzip)"))
-        .build()
-        .map_err(|error| StartError::HttpClient(error.into()))
+        .redirect(reqwest::redirect::Policy::none()))
 }

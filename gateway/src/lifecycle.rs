@@ -59,6 +59,17 @@ impl Lifecycle {
         });
     }
 
+    /// For what serves until the process exits, such as answers to other tasks: a stop neither ends its tasks nor
+    /// waits for them, until patience is over.
+    #[must_use]
+    pub fn until_exit(&self) -> Self {
+        Self {
+            tracker: TaskTracker::new(),
+            soft: self.hard.child_token(),
+            hard: self.hard.child_token(),
+        }
+    }
+
     /// Whether a stop has begun.
     pub fn is_draining(&self) -> bool {
         self.soft.is_cancelled()

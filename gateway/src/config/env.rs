@@ -67,6 +67,14 @@ variables! {
     DRAIN_TIMEOUT { Server, Kind::Millis { min: 1_000, max: 119_000 }, Default::Value("110000"),
         "Below the 120 s after which ECS kills the task." }
 
+    /// The private port, on which tasks of one deployment talk to each other.
+    PEER_PORT { Server, Kind::Number { min: 0, max: 65_535 }, Default::Value("3001"),
+        "Listens with `STORE=dynamodb` only, at `HOST`; nothing but the tasks themselves may reach it." }
+    /// The address at which other tasks reach this one.
+    PEER_HOST { Server, Kind::Text("an IP address"),
+        Default::Described("`HOST`, or the address of the default route where `HOST` is every interface"),
+        "Told to the other tasks through the store." }
+
     /// How often a comment is written to every open stream.
     SSE_KEEPALIVE_INTERVAL { Calls, Kind::Millis { min: 1_000, max: 30_000 }, Default::Value("15000"),
         "A quarter or less of every idle timeout on the path, the shortest being 60 s." }

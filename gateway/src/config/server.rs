@@ -31,6 +31,10 @@ pub struct ServerConfig {
     pub max_connections: usize,
     /// `DRAIN_TIMEOUT`: how long a stop may take.
     pub drain_timeout: Duration,
+    /// `PEER_PORT`: the private port; 0 picks a free one.
+    pub peer_port: u16,
+    /// `PEER_HOST`: where other tasks reach this one, when it is not found out.
+    pub peer_host: Option<IpAddr>,
 }
 
 impl ServerConfig {
@@ -46,6 +50,8 @@ impl ServerConfig {
         let tcp_keepalive = reader.millis(env::TCP_KEEPALIVE);
         let max_connections = reader.number(env::MAX_CONNECTIONS);
         let drain_timeout = reader.millis(env::DRAIN_TIMEOUT);
+        let peer_port = reader.number(env::PEER_PORT);
+        let peer_host = reader.optional(env::PEER_HOST, address::ip);
         Some(Self {
             host: host?,
             port: u16::try_from(port?).ok()?,
@@ -57,6 +63,8 @@ impl ServerConfig {
             tcp_keepalive: tcp_keepalive?,
             max_connections: usize::try_from(max_connections?).ok()?,
             drain_timeout: drain_timeout?,
+            peer_port: u16::try_from(peer_port?).ok()?,
+            peer_host: peer_host?,
         })
     }
 

@@ -56,6 +56,8 @@ fn every_variable_changes_the_configuration_alone() {
         ("TCP_KEEPALIVE", "5000"),
         ("MAX_CONNECTIONS", "10"),
         ("DRAIN_TIMEOUT", "25000"),
+        ("PEER_PORT", "8081"),
+        ("PEER_HOST", "10.0.0.7"),
         ("SSE_KEEPALIVE_INTERVAL", "5000"),
         ("REQUEST_TIMEOUT", "60000"),
         ("SLOW_AFTER", "500"),

@@ -28,6 +28,7 @@ use crate::model::call::CallContext;
 use crate::model::principal::Principal;
 use crate::session::directory::Sessions;
 use crate::session::events::CallLog;
+use crate::session::peers::Peers;
 
 /// Events of one call that may wait to be sent; more are dropped, because they only report.
 const EVENT_QUEUE: usize = 16;
@@ -45,8 +46,8 @@ pub struct Parts {
     pub log: CallLog,
     /// Start, drain and stop.
     pub lifecycle: Lifecycle,
-    /// This process.
-    pub me: TaskId,
+    /// The other tasks, and the name of this one.
+    pub peers: Peers,
 }
 
 /// The MCP server. Shared by all connections.
@@ -59,6 +60,7 @@ pub struct Mcp {
     pub(super) me: TaskId,
     pub(super) inflight: InFlight,
     pub(super) lifecycle: Lifecycle,
+    pub(super) peers: Peers,
     /// Legacy sessions.
     pub sessions: Sessions,
     /// Idle streams.
@@ -154,9 +156,10 @@ impl Mcp {
             catalog: Catalog::new(&list),
             tool_names: list.iter().map(|tool| tool.name.to_string()).collect(),
             tools,
-            asks: Asks::new(parts.me),
+            asks: Asks::new(parts.peers.me()),
             log: parts.log,
-            me: parts.me,
+            me: parts.peers.me(),
+            peers: parts.peers,
             inflight: InFlight::default(),
             lifecycle: parts.lifecycle,
             sessions: parts.sessions,

@@ -22,6 +22,12 @@ impl RequestId {
         &self.0
     }
 
+    /// Reads an id that another task took from a message.
+    pub fn from_json(text: &str) -> Option<Self> {
+        let raw: &RawValue = serde_json::from_str(text).ok()?;
+        Self::parse(raw).ok()
+    }
+
     /// Takes an id from a message; `-32600` for what cannot be one.
     pub fn parse(raw: &RawValue) -> Result<Self, RpcError> {
         let text = raw.get();

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::id::UserId;
 use crate::mcp::envelope::RequestId;
 use crate::session::directory::SessionKey;
 
@@ -18,6 +19,7 @@ struct Calls {
 struct Running {
     /// Tells calls apart that use one id.
     number: u64,
+    user: UserId,
     cancel: CancellationToken,
 }
 
@@ -37,11 +39,19 @@ pub struct InFlightCall {
 
 impl InFlight {
     /// Notes a call. An id that is used twice at once belongs to the later call.
-    pub fn begin(&self, session: SessionKey, id: RequestId, cancel: CancellationToken) -> InFlightCall {
+    pub fn begin(
+        &self,
+        session: SessionKey,
+        user: &UserId,
+        id: RequestId,
+        cancel: CancellationToken,
+    ) -> InFlightCall {
         let mut calls = self.lock();
         calls.begun += 1;
         let (key, number) = ((session, id), calls.begun);
-        calls.running.insert(key.clone(), Running { number, cancel });
+        let user = user.clone();
+        let call = Running { number, user, cancel };
+        calls.running.insert(key.clone(), call);
         InFlightCall {
             all: self.clone(),
             key,
@@ -49,10 +59,11 @@ impl InFlight {
         }
     }
 
-    /// Cancels a call of the session; of another session's it knows nothing.
-    pub fn cancel(&self, session: SessionKey, id: RequestId) -> bool {
+    /// Cancels a call of the session; of another session's or user's it knows nothing.
+    pub fn cancel(&self, session: SessionKey, user: &UserId, id: RequestId) -> bool {
         let calls = self.lock();
         let call = calls.running.get(&(session, id));
+        let call = call.filter(|call| call.user == *user);
         call.inspect(|call| call.cancel.cancel()).is_some()
     }
 
@@ -77,6 +88,10 @@ mod tests {
 
     const SESSION: SessionKey = SessionKey([1; 16]);
 
+    fn ana() -> UserId {
+        UserId::new("1001")
+    }
+
     fn id() -> RequestId {
         RequestId::parse(&serde_json::value::to_raw_value(&7).unwrap()).unwrap()
     }
@@ -84,20 +99,21 @@ mod tests {
     #[test]
     fn a_cancel_finds_the_call_of_its_session_until_it_is_over() {
         let (calls, cancel) = (InFlight::default(), CancellationToken::new());
-        let call = calls.begin(SESSION, id(), cancel.clone());
-        assert!(!calls.cancel(SessionKey([2; 16]), id()) && !cancel.is_cancelled());
-        assert!(calls.cancel(SESSION, id()) && cancel.is_cancelled());
+        let call = calls.begin(SESSION, &ana(), id(), cancel.clone());
+        assert!(!calls.cancel(SessionKey([2; 16]), &ana(), id()) && !cancel.is_cancelled());
+        assert!(!calls.cancel(SESSION, &UserId::new("1002"), id()) && !cancel.is_cancelled());
+        assert!(calls.cancel(SESSION, &ana(), id()) && cancel.is_cancelled());
         drop(call);
-        assert!(!calls.cancel(SESSION, id()));
+        assert!(!calls.cancel(SESSION, &ana(), id()));
     }
 
     #[test]
     fn an_id_that_is_used_twice_belongs_to_the_later_call_even_after_the_end_of_the_first() {
         let (calls, cancel) = (InFlight::default(), CancellationToken::new());
-        let first = calls.begin(SESSION, id(), CancellationToken::new());
-        let second = calls.begin(SESSION, id(), cancel.clone());
+        let first = calls.begin(SESSION, &ana(), id(), CancellationToken::new());
+        let second = calls.begin(SESSION, &ana(), id(), cancel.clone());
         drop(first);
-        assert!(calls.cancel(SESSION, id()) && cancel.is_cancelled());
+        assert!(calls.cancel(SESSION, &ana(), id()) && cancel.is_cancelled());
         drop(second);
         assert!(calls.lock().running.is_empty());
     }

@@ -7,12 +7,13 @@ use serde_json::value::RawValue;
 use serde_json::{Value, json};
 use tokio_util::sync::CancellationToken;
 
+use crate::id::UserId;
+use crate::mcp::asks::Asks;
 use crate::mcp::catalog::initialize_result;
 use crate::mcp::dispatch::{Mcp, Phrasing, Reply, ToolRequest};
 use crate::mcp::envelope::{Message, RequestId};
 use crate::mcp::error::{Code, RpcError, printable, to_json};
-use crate::mcp::running::{Caller, RunningCall, Step};
-use crate::mcp::sse;
+use crate::mcp::running::{Caller, RunningCall};
 use crate::model::principal::Principal;
 use crate::session::directory::{Session, SessionKey};
 use crate::session::seal::{CAN_ELICIT, CAN_LIST_ROOTS, CAN_SAMPLE, LEGACY_VERSIONS, Transport};
@@ -59,7 +60,7 @@ impl Mcp {
             }
             Message::Notification { method, params } => {
                 if let (Some(session), "notifications/cancelled") = (session, method.as_ref()) {
-                    self.cancel(session.key, params);
+                    self.cancel(session.key, &principal.user, params);
                 }
                 Reply::Accepted
             }
@@ -155,7 +156,10 @@ impl Mcp {
         params: Option<&RawValue>,
     ) -> Result<RunningCall, RpcError> {
         let cancel = CancellationToken::new();
-        let tracked = session.map(|session| self.inflight.begin(session.key, id.clone(), cancel.clone()));
+        let tracked = session.map(|session| {
+            self.inflight
+                .begin(session.key, &principal.user, id.clone(), cancel.clone())
+        });
         let level = session.and_then(|session| session.log_level.as_deref());
         let request = ToolRequest {
             id: id.clone(),
@@ -175,8 +179,12 @@ impl Mcp {
 
     /// A client's answer to a request of the gateway.
     fn answered(&self, principal: &Principal, id: &RequestId, text: &str) {
-        let found = self.asks.answer(id, &principal.user, text.as_bytes());
-        if !found {
+        if self.asks.answer(id, &principal.user, text.as_bytes()) {
+            return;
+        }
+        if let Some(owner) = Asks::owner(id).filter(|owner| *owner != self.me) {
+            self.tell_answer(owner, &principal.user, id, text);
+        } else {
             tracing::info!(user = %principal.user, "an answer came that nobody waits for");
         }
     }
@@ -211,7 +219,7 @@ impl Mcp {
         Ok(Reply::result(id, &to_json(&json!({}))))
     }
 
-    fn cancel(&self, session: SessionKey, params: Option<&RawValue>) {
+    fn cancel(&self, session: SessionKey, user: &UserId, params: Option<&RawValue>) {
         #[derive(Deserialize)]
         struct Params<'a> {
             #[serde(borrow, rename = "requestId")]
@@ -219,29 +227,12 @@ impl Mcp {
         }
         let params = params.and_then(|params| serde_json::from_str::<Params<'_>>(params.get()).ok());
         if let Some(id) = params.and_then(|params| RequestId::parse(params.request_id).ok()) {
-            let found = self.inflight.cancel(session, id);
+            let found = self.inflight.cancel(session, user, id.clone());
             tracing::debug!(session = %session.text(), found, "cancel");
-        }
-    }
-
-    /// Sends what a running call says on the HTTP+SSE stream of `session`, until its response.
-    pub fn deliver(self: &Arc<Self>, session: SessionKey, mut call: RunningCall) {
-        let mcp = Arc::clone(self);
-        self.lifecycle.spawn(async move {
-            loop {
-                let (message, last) = match call.next().await {
-                    Step::Message(message) => (message, false),
-                    Step::Response(message) => (message, true),
-                };
-                if !mcp.wheel.send(session, &sse::message(&message)) {
-                    tracing::info!(session = %session.text(), "the stream of a call is gone; its result is dropped");
-                    return;
-                }
-                if last {
-                    return;
-                }
+            if !found {
+                self.tell_cancel(session, user, &id);
             }
-        });
+        }
     }
 }
 

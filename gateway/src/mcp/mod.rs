@@ -4,11 +4,13 @@
 
 pub mod asks;
 pub mod catalog;
+pub mod deliver;
 pub mod dispatch;
 pub mod durable;
 pub mod envelope;
 pub mod era;
 pub mod error;
+mod hear;
 pub mod inflight;
 pub mod legacy;
 pub mod modern;

@@ -15,7 +15,7 @@ use crate::mcp::era::ModernMeta;
 use crate::mcp::error::{Code, RpcError, result_response, to_json};
 use crate::mcp::legacy::{no_cursor, no_such_resource, passes_warnings};
 use crate::mcp::sse;
-use crate::mcp::wheel::{IdleStream, StreamKind};
+use crate::mcp::wheel::{IdleStream, LIST_CHANGED, StreamKind};
 use crate::model::principal::Principal;
 use crate::session::directory::SessionKey;
 
@@ -84,18 +84,22 @@ fn listen(id: &RequestId, params: Option<&RawValue>) -> Result<Reply, RpcError> 
     let params: Params = params
         .and_then(|params| serde_json::from_str(params.get()).ok())
         .ok_or_else(|| RpcError::invalid_params("`params.notifications` must be an object of booleans"))?;
-    let honoured = match params.notifications.tools_list_changed {
-        Some(true) => json!({"toolsListChanged": true}),
-        _ => json!({}),
+    let wants_list = params.notifications.tools_list_changed == Some(true);
+    let honoured = if wants_list {
+        json!({"toolsListChanged": true})
+    } else {
+        json!({})
     };
     let tag = format!(r#"{{"{SUBSCRIPTION_ID}":{}}}"#, id.as_json());
     let acknowledged = format!(
         r#"{{"jsonrpc":"2.0","method":"notifications/subscriptions/acknowledged","params":{{"_meta":{tag},"notifications":{honoured}}}}}"#
     );
     let result = result_response(id, &format!(r#"{{"resultType":"complete","_meta":{tag}}}"#));
+    let list_changed = format!(r#"{{"jsonrpc":"2.0","method":"{LIST_CHANGED}","params":{{"_meta":{tag}}}}}"#);
     Ok(Reply::Idle(IdleStream {
         kind: StreamKind::Listen {
             result: result.into(),
+            list_changed: wants_list.then(|| list_changed.into_bytes().into()),
         },
         // A listen belongs to no session; a key of its own keeps it apart from all others.
         session: SessionKey(id::random()),

@@ -29,6 +29,10 @@ const MAX_OUTBOX: usize = 4 << 20;
 const MAX_STALL: Duration = Duration::from_mins(1);
 /// Idle streams of one session; one more replaces the oldest. No client opens more than a handful.
 const MAX_PER_SESSION: usize = 128;
+/// Streams that are written to without letting others in between.
+const BATCH: usize = 256;
+/// The notification about a changed tool list.
+pub(super) const LIST_CHANGED: &str = "notifications/tools/list_changed";
 /// Base of the `retry:` sent when a stream ends in a drain. Clients try twice, so that two waits have
 /// to span the time until a healthy task answers.
 const DRAIN_RETRY: Duration = Duration::from_secs(1);
@@ -44,6 +48,8 @@ pub enum StreamKind {
     Listen {
         /// The JSON-RPC response.
         result: Box<[u8]>,
+        /// What tells of a changed tool list; `None`: the client did not ask for it.
+        list_changed: Option<Box<[u8]>>,
     },
 }
 
@@ -212,17 +218,59 @@ impl Wheel {
         inner.streams.contains(key)
     }
 
+    /// Tells every client with a stream here that the tool list changed: sessions on their newest stream, listens that
+    /// asked for it. Returns how many were told.
+    pub async fn tell_list_changed(self: &Arc<Self>) -> usize {
+        let plain = format!(r#"{{"jsonrpc":"2.0","method":"{LIST_CHANGED}"}}"#);
+        let plain = sse::chunk(&sse::message(plain.as_bytes()));
+        let sessions: Vec<SessionKey> = self.lock().by_session.keys().copied().collect();
+        let mut told = 0;
+        for batch in sessions.chunks(BATCH) {
+            told += self.tell_batch(batch, &plain);
+            // Thousands of writes: calls come first.
+            tokio::task::yield_now().await;
+        }
+        told
+    }
+
+    fn tell_batch(self: &Arc<Self>, sessions: &[SessionKey], plain: &Bytes) -> usize {
+        let mut inner = self.lock();
+        let mut told = 0;
+        for session in sessions {
+            let newest = inner
+                .by_session
+                .get(session)
+                .and_then(|keys| keys.last().copied());
+            let Some((key, entry)) = newest.and_then(|key| Some((key, inner.streams.get(key)?))) else {
+                continue;
+            };
+            let event = match &entry.kind {
+                StreamKind::Standalone | StreamKind::HttpSse => plain.clone(),
+                StreamKind::Listen {
+                    list_changed: Some(event),
+                    ..
+                } => sse::chunk(&sse::message(event)),
+                StreamKind::Listen { .. } => continue,
+            };
+            self.write(&mut inner, key, event);
+            told += 1;
+        }
+        told
+    }
+
     /// Whether a session has a stream here.
     pub fn carries(&self, session: SessionKey) -> bool {
         self.lock().by_session.contains_key(&session)
     }
 
-    /// Ends all streams of a session that was deleted.
-    pub fn close_session(&self, session: SessionKey) {
+    /// Ends all streams of a session that was deleted. `false`: it has none here.
+    pub fn close_session(&self, session: SessionKey) -> bool {
         let mut inner = self.lock();
-        for key in inner.by_session.remove(&session).unwrap_or_default() {
-            finish(&mut inner, key, CloseReason::Client);
+        let keys = inner.by_session.remove(&session).unwrap_or_default();
+        for key in &keys {
+            finish(&mut inner, *key, CloseReason::Client);
         }
+        !keys.is_empty()
     }
 
     /// Ends every stream: listens with their result, the others with a jittered `retry:`. Refuses new ones.
@@ -395,7 +443,7 @@ fn finish(inner: &mut Inner, key: usize, reason: CloseReason) {
         return;
     };
     let farewell = match &entry.kind {
-        StreamKind::Listen { result } => sse::message(result),
+        StreamKind::Listen { result, .. } => sse::message(result),
         StreamKind::Standalone | StreamKind::HttpSse => {
             let [jitter, ..] = id::random::<1>();
             let base = u64::try_from(DRAIN_RETRY.as_millis()).unwrap_or(1_000);

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use moka::sync::Cache;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::clock::Clock;
 use crate::id::{self, UserId};
@@ -36,7 +37,7 @@ pub struct Session {
     pub log_level: Option<Arc<str>>,
 }
 
-/// Names a session inside the process without holding its id.
+/// Names a session among the tasks without holding its id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey(pub [u8; 16]);
 
@@ -49,9 +50,27 @@ impl SessionKey {
         Self(key)
     }
 
+    /// Reads the text form; `None` for anything else.
+    pub fn parse(text: &str) -> Option<Self> {
+        id::from_base64url(text)?.try_into().ok().map(Self)
+    }
+
     /// As text, for the store and for logs.
     pub fn text(self) -> String {
         id::base64url(&self.0)
+    }
+}
+
+impl Serialize for SessionKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.text())
+    }
+}
+
+impl<'de> Deserialize<'de> for SessionKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| serde::de::Error::custom("not a session key"))
     }
 }
 
@@ -208,14 +227,19 @@ impl Sessions {
     pub async fn end(&self, session: &Session, user: &UserId) -> Result<(), StoreError> {
         let until = self.clock.unix_seconds() + seconds(TOMBSTONE_TTL);
         self.store.end_session(&session.key.text(), user, until).await?;
+        self.note_end(session.key);
+        Ok(())
+    }
+
+    /// Remembers that a session is over, which its row says.
+    pub fn note_end(&self, session: SessionKey) {
         self.known.insert(
-            session.key,
+            session,
             Known {
                 ended: true,
                 log_level: None,
             },
         );
-        Ok(())
     }
 
     async fn look_up(&self, key: SessionKey) -> Known {

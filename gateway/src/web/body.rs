@@ -29,6 +29,15 @@ impl BodyError {
             Self::BrokenOff => StatusCode::BAD_REQUEST,
         }
     }
+
+    /// The word in logs.
+    pub(super) fn reason(self) -> &'static str {
+        match self {
+            Self::TooLarge(_) => "too_large",
+            Self::TooSlow => "too_slow",
+            Self::BrokenOff => "broken_off",
+        }
+    }
 }
 
 /// The whole body, if it has at most `limit` bytes and arrives in time.

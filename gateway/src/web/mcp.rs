@@ -14,6 +14,8 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 
 use crate::access::challenge::challenge;
+use crate::id::TaskId;
+use crate::mcp::deliver::Holder;
 use crate::mcp::dispatch::Reply;
 use crate::mcp::durable::Resumed;
 use crate::mcp::envelope::{self, Message, RequestId};
@@ -131,7 +133,8 @@ async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) ->
             let (id, session) =
                 app.sessions()
                     .start(&principal.user, LEGACY_VERSIONS[0], Transport::HttpSse, 0);
-            let first = sse::endpoint(&format!("{MESSAGES}?sessionId={id}"));
+            let task = app.mcp.task();
+            let first = sse::endpoint(&format!("{MESSAGES}?sessionId={id}&task={task}"));
             IdleStream {
                 kind: StreamKind::HttpSse,
                 session: session.key,
@@ -173,6 +176,7 @@ async fn end_session(
     match app.sessions().end(&session, &principal.user).await {
         Ok(()) => {
             app.mcp.wheel.close_session(session.key);
+            app.mcp.tell_end(session.key);
             Ok(StatusCode::NO_CONTENT.into_response())
         }
         Err(error) => {
@@ -186,6 +190,8 @@ async fn end_session(
 #[serde(rename_all = "camelCase")]
 struct MessagesQuery {
     session_id: Option<String>,
+    /// The task that holds the stream.
+    task: Option<String>,
 }
 
 /// POST side of the HTTP+SSE transport: 202 at once, the answer goes out on the stream.
@@ -202,25 +208,28 @@ async fn messages(
     let session = session.map_err(|error| session_error(None, error))?;
     let body = read_body(request).await?;
     let message = envelope::parse(&body).map_err(|(id, error)| rpc_error(400, id.as_ref(), &error))?;
-    // Asked before the work begins: an answer that nobody can get would be worse than none.
-    if matches!(message, Message::Request { .. }) && !app.mcp.wheel.carries(session.key) {
-        return Err(unconnected());
-    }
+    let holder = if let Message::Request { .. } = message {
+        let named = query.task.as_deref().and_then(TaskId::parse);
+        let holder = app.mcp.holder(session.key, named).await;
+        holder.ok_or_else(unconnected)?
+    } else {
+        Holder::Here
+    };
     let reply = app.mcp.legacy(&principal, Some(&session), message).await;
     match reply {
         Reply::Message { body, .. } => {
-            if !app.mcp.wheel.send(session.key, &sse::message(&body)) {
+            if !app.mcp.pass(holder, session.key, &sse::message(&body)).await {
                 return Err(unconnected());
             }
         }
-        Reply::Call(call) => app.mcp.deliver(session.key, call),
+        Reply::Call(call) => app.mcp.deliver(holder, session.key, call),
         Reply::Accepted | Reply::Idle(_) => {}
     }
     Ok(StatusCode::ACCEPTED)
 }
 
 fn unconnected() -> Refused {
-    unavailable("the event stream of this session is not connected here; open it again")
+    unavailable("the event stream of this session is not connected; open it again")
 }
 
 async fn respond(app: &App, reply: Reply, takeover: Option<Takeover>) -> Result<Response, Refused> {

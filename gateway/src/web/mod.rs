@@ -8,6 +8,7 @@ pub mod mcp;
 pub mod oauth;
 pub mod origin;
 pub mod pages;
+pub mod peer;
 pub mod phase;
 pub mod status;
 
@@ -25,6 +26,7 @@ use crate::lifecycle::Lifecycle;
 use crate::mcp::dispatch::Mcp;
 use crate::oauth::OAuth;
 use crate::session::directory::Sessions;
+use crate::session::peers::Peers;
 use crate::store::Store;
 use crate::web::accept::Connections;
 
@@ -45,6 +47,8 @@ pub struct AppState {
     pub google: Google,
     /// The MCP server.
     pub mcp: Arc<Mcp>,
+    /// The other tasks.
+    pub peers: Peers,
     /// Open connections.
     pub connections: Arc<Connections>,
     /// Start, drain and stop.

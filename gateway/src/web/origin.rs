@@ -169,6 +169,8 @@ mod tests {
             tcp_keepalive: Duration::from_secs(10),
             max_connections: 10,
             drain_timeout: Duration::from_secs(110),
+            peer_port: 0,
+            peer_host: None,
         }
     }
 

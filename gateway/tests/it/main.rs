@@ -14,6 +14,7 @@ mod clock;
 #[cfg(test)]
 mod connections;
 mod durable;
+mod fleet;
 mod hostile;
 mod http_edges;
 mod http_reference;
@@ -21,6 +22,7 @@ mod isolation;
 mod login;
 mod offers;
 mod outage;
+mod peers;
 mod sessions;
 mod slow_calls;
 mod status;

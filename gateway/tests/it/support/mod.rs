@@ -6,15 +6,16 @@ pub mod login;
 pub mod raw;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use gateway::app::Gateway;
+use gateway::app::{Gateway, Sockets};
 use gateway::clock::Clock;
 use gateway::config::{Config, store::Backend};
 use gateway::id::UserId;
 use gateway::jwt::{Claims, SigningKeys};
 use gateway::lifecycle::Lifecycle;
 use gateway::secret::Keyring;
+use gateway::session::peers::message::PeerMessage;
 use gateway::web::App;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde_json::{Value, json};
@@ -27,6 +28,7 @@ pub const SECRET: &str = "5f0c8e21b7d94a63a8e1f4027bc9d35e";
 pub struct Setup {
     env: BTreeMap<String, String>,
     booting: bool,
+    peers: bool,
 }
 
 /// A running gateway. Stops with the test.
@@ -38,6 +40,7 @@ pub struct TestApp {
     pub clock: Clock,
     pub app: App,
     pub http: reqwest::Client,
+    peers: bool,
     lifecycle: Lifecycle,
 }
 
@@ -79,11 +82,25 @@ impl Setup {
         self.start_with(None).await
     }
 
-    /// Starts another task of the deployment that `first` belongs to: same store, clock and `PUBLIC_URL`.
-    pub async fn start_beside(self, first: &TestApp) -> TestApp {
-        self.env("PUBLIC_URL", &first.origin)
+    /// Opens the private port: this task and those beside it find each other.
+    pub fn peers(mut self) -> Self {
+        self.peers = true;
+        self
+    }
+
+    /// Starts another task of the deployment that `first` belongs to: same tables, clock and `PUBLIC_URL`. They
+    /// talk to each other if `first` was set up with [`Setup::peers`].
+    pub async fn start_beside(mut self, first: &TestApp) -> TestApp {
+        self.peers = first.peers;
+        let second = self
+            .env("PUBLIC_URL", &first.origin)
             .start_with(Some(first))
-            .await
+            .await;
+        if first.peers {
+            first.meet(&second).await;
+            second.meet(first).await;
+        }
+        second
     }
 
     async fn start_with(mut self, first: Option<&TestApp>) -> TestApp {
@@ -115,9 +132,14 @@ impl Setup {
             || Clock::manual(Clock::system().now()),
             |first| first.clock.clone(),
         );
+        let bind = || gateway::web::accept::bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let sockets = Sockets {
+            public: listener,
+            private: self.peers.then(bind),
+        };
         let gateway = match first {
-            Some(first) => Gateway::with_store(config, &clock, listener, first.app.store.clone()),
-            None => Gateway::with_listener(config, &clock, listener),
+            Some(first) => Gateway::with_store(config, &clock, sockets, first.app.store.beside()),
+            None => Gateway::with_sockets(config, &clock, sockets),
         };
         let gateway = gateway.unwrap();
         let (app, lifecycle) = (gateway.app(), gateway.lifecycle());
@@ -135,6 +157,7 @@ impl Setup {
             clock,
             app,
             http,
+            peers: self.peers,
             lifecycle,
         }
     }
@@ -194,6 +217,16 @@ impl TestApp {
     pub async fn call(&self, token: &str, session: &str, method: &str, params: Value) -> Answer {
         let message = json!({"jsonrpc": "2.0", "id": 1, "method": method, "params": params});
         self.post(token, Some(session), &message).await
+    }
+
+    /// Waits until this task knows `other`.
+    async fn meet(&self, other: &Self) {
+        let hello = PeerMessage::Running { call: String::new() };
+        let began = Instant::now();
+        while let Err(error) = self.app.peers.send(other.app.peers.me(), &hello).await {
+            assert!(began.elapsed() < Duration::from_secs(10), "{error}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 
     /// The user of an access token that was made here.

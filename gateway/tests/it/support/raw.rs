@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
@@ -32,6 +32,16 @@ impl Raw {
             socket: TcpStream::connect(address).await.unwrap(),
             received: String::new(),
         }
+    }
+
+    /// Sends a `subscriptions/listen` with the id `l-1`.
+    pub async fn listen(app: &TestApp, token: &str, notifications: &Value) -> Self {
+        let mut raw = Self::connect(app).await;
+        let message = json!({"jsonrpc": "2.0", "id": "l-1", "method": "subscriptions/listen", "params": {
+            "_meta": super::modern_meta(), "notifications": notifications}});
+        let further = "mcp-protocol-version: 2026-07-28\r\nmcp-method: subscriptions/listen\r\n";
+        raw.send(&post(app, "/mcp", token, further, &message)).await;
+        raw
     }
 
     /// Sends a GET for an event stream.
