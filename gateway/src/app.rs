@@ -272,6 +272,8 @@ fn assemble(
         wheel: Arc::clone(&wheel),
         log: CallLog::new(&keyring, store.clone(), clock.clone(), budget, me),
         lifecycle: lifecycle.clone(),
+        #[cfg(debug_assertions)]
+        test_store: Some(store.clone()),
         peers: peers.clone(),
     };
     let mcp = Mcp::new(&config.mcp, parts);

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::lifecycle::Lifecycle;
+use crate::mcp::standalone::ListVersion;
 use crate::session::peers::Versions;
 use crate::web::App;
 
@@ -24,7 +25,7 @@ pub(super) fn follow_versions(app: &App, lifecycle: &Lifecycle) {
                 read_denied_grants(&app).await;
             }
             if before.is_some_and(|before| before.catalogue != now.catalogue) {
-                let streams = app.mcp.wheel.tell_list_changed().await;
+                let streams = app.mcp.wheel.tell_list_changed(ListVersion(now.catalogue)).await;
                 tracing::info!(streams, version = now.catalogue, "the tool list changed");
             }
             before = Some(now);

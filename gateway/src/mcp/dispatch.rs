@@ -29,6 +29,8 @@ use crate::model::principal::Principal;
 use crate::session::directory::Sessions;
 use crate::session::events::CallLog;
 use crate::session::peers::Peers;
+#[cfg(debug_assertions)]
+use crate::store::Store;
 
 /// Events of one call that may wait to be sent; more are dropped, because they only report.
 const EVENT_QUEUE: usize = 16;
@@ -46,6 +48,9 @@ pub struct Parts {
     pub log: CallLog,
     /// Start, drain and stop.
     pub lifecycle: Lifecycle,
+    /// What the tools for tests work on.
+    #[cfg(debug_assertions)]
+    pub test_store: Option<Store>,
     /// The other tasks, and the name of this one.
     pub peers: Peers,
 }
@@ -148,7 +153,7 @@ impl Mcp {
     /// Wires the server.
     pub fn new(config: &McpConfig, parts: Parts) -> Self {
         #[cfg(debug_assertions)]
-        let tools = Tools::new(parts.google, config.test_tools);
+        let tools = Tools::new(parts.google, parts.test_store.filter(|_| config.test_tools));
         #[cfg(not(debug_assertions))]
         let tools = Tools::new(parts.google);
         let list = tools.list();

@@ -22,6 +22,8 @@ use crate::model::call_log::CallRow;
 use crate::model::principal::Principal;
 use crate::session::directory::SessionKey;
 use crate::session::events::{CallWriter, EventId};
+use crate::session::peers::PeerError;
+use crate::session::peers::message::PeerMessage;
 use crate::store::StoreError;
 
 /// Events that may wait for the connection; the log has them all.
@@ -110,9 +112,17 @@ impl Mcp {
         Resumed::Events(receive(events))
     }
 
-    /// Whether the call's task is certainly gone, or has forgotten the call.
-    fn is_orphan(&self, row: &CallRow, at: EventId) -> bool {
-        row.owner == self.me && !self.log.runs(at.call)
+    /// Whether the call's task is certainly gone, or has forgotten the call. One that is only silent may be at work.
+    async fn is_orphan(&self, row: &CallRow, at: EventId) -> bool {
+        if row.owner == self.me {
+            return !self.log.runs(at.call);
+        }
+        let call = at.call.text();
+        match self.peers.send(row.owner, &PeerMessage::Running { call }).await {
+            Ok(reply) => !reply.found,
+            Err(PeerError::Unknown | PeerError::Refused) => true,
+            Err(PeerError::Silent | PeerError::Rejected) => false,
+        }
     }
 }
 
@@ -321,7 +331,7 @@ impl Tail {
         }
         if self.owner_asked.is_none_or(|asked| asked.elapsed() >= ASK_OWNER) {
             self.owner_asked = Some(Instant::now());
-            if self.mcp.is_orphan(&row, self.at) {
+            if self.mcp.is_orphan(&row, self.at).await {
                 return self.end_orphan().await;
             }
         }

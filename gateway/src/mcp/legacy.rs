@@ -19,7 +19,7 @@ use crate::session::directory::{Session, SessionKey};
 use crate::session::seal::{CAN_ELICIT, CAN_LIST_ROOTS, CAN_SAMPLE, LEGACY_VERSIONS, Transport};
 
 /// What is answered to a version that is not served.
-const NEWEST: &str = "2025-11-25";
+pub(super) const NEWEST: &str = "2025-11-25";
 /// Levels of RFC 5424, least severe first (2025-11-25 server/utilities/logging).
 const LEVELS: [&str; 8] = [
     "debug",

@@ -16,6 +16,7 @@ pub mod legacy;
 pub mod modern;
 pub mod running;
 pub mod sse;
+pub mod standalone;
 #[cfg(debug_assertions)]
 mod test_tools;
 pub mod tools;

@@ -1,4 +1,5 @@
-//! Tools that tests need: slow ones, one that asks, one whose effects are counted. Release builds have none of them;
+//! Tools that tests need: slow ones, one that asks, one whose effects are counted, one that changes the
+//! tool list. Release builds have none of them;
 //! others have them with `TEST_TOOLS=1`.
 //!
 //! What they do is written to the log, so that a test can count effects after any accident.
@@ -11,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::model::call::{CallContext, CallEvent};
+use crate::store::Store;
 
 /// What the names of all of them begin with.
 pub(super) const PREFIX: &str = "test_";
@@ -37,6 +39,12 @@ pub(super) fn list() -> Vec<Tool> {
             &json!({"message": {"type": "string"}}),
             true,
         ),
+        tool(
+            "test_notify",
+            "Says that the tool list changed.",
+            &json!({}),
+            false,
+        ),
     ]
 }
 
@@ -53,6 +61,7 @@ pub(super) async fn call(
     context: &CallContext,
     name: &str,
     arguments: &JsonObject,
+    store: &Store,
 ) -> Option<CallToolResult> {
     let text = |field: &str| arguments.get(field).and_then(Value::as_str).unwrap_or_default();
     tracing::info!(tool = name, key = text("key"), user = %context.principal.user, "test tool begins");
@@ -64,6 +73,10 @@ pub(super) async fn call(
             format!("wrote {}", text("key"))
         }
         "test_elicit" => elicit(context, text("message")).await,
+        "test_notify" => match store.bump_catalogue().await {
+            Ok(()) => "the list changed".to_owned(),
+            Err(error) => error.to_string(),
+        },
         _ => return None,
     };
     tracing::info!(tool = name, key = text("key"), "test tool ends");

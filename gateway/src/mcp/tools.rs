@@ -6,14 +6,16 @@ use crate::google::Google;
 #[cfg(debug_assertions)]
 use crate::mcp::test_tools;
 use crate::model::call::CallContext;
+#[cfg(debug_assertions)]
+use crate::store::Store;
 
 /// The tools of this gateway. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Tools {
     google: Google,
-    /// Whether the tools for tests are there. Release builds do not have them.
+    /// What the tools for tests need, if they are wanted. Release builds do not have them.
     #[cfg(debug_assertions)]
-    for_tests: bool,
+    for_tests: Option<Store>,
 }
 
 impl Tools {
@@ -25,7 +27,7 @@ impl Tools {
 
     /// Google's tools, and those for tests if they are wanted.
     #[cfg(debug_assertions)]
-    pub fn new(google: Google, for_tests: bool) -> Self {
+    pub fn new(google: Google, for_tests: Option<Store>) -> Self {
         Self { google, for_tests }
     }
 
@@ -33,7 +35,7 @@ impl Tools {
     pub fn list(&self) -> Vec<Tool> {
         let tools = self.google.tools().to_vec();
         #[cfg(debug_assertions)]
-        let tools = if self.for_tests {
+        let tools = if self.for_tests.is_some() {
             [tools, test_tools::list()].concat()
         } else {
             tools
@@ -49,8 +51,12 @@ impl Tools {
         arguments: JsonObject,
     ) -> Option<CallToolResult> {
         #[cfg(debug_assertions)]
-        if self.for_tests && name.starts_with(test_tools::PREFIX) {
-            return test_tools::call(context, name, &arguments).await;
+        if let Some(store) = self
+            .for_tests
+            .as_ref()
+            .filter(|_| name.starts_with(test_tools::PREFIX))
+        {
+            return test_tools::call(context, name, &arguments, store).await;
         }
         self.google.call(context, name, arguments).await
     }

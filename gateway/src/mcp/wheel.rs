@@ -19,6 +19,7 @@ use tokio::time::Instant;
 use crate::id;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::sse;
+use crate::mcp::standalone::ListVersion;
 use crate::session::directory::SessionKey;
 
 /// Ticks per keep-alive interval: with 15 s, a client's close is noticed within one second.
@@ -220,9 +221,8 @@ impl Wheel {
 
     /// Tells every client with a stream here that the tool list changed: sessions on their newest stream, listens that
     /// asked for it. Returns how many were told.
-    pub async fn tell_list_changed(self: &Arc<Self>) -> usize {
-        let plain = format!(r#"{{"jsonrpc":"2.0","method":"{LIST_CHANGED}"}}"#);
-        let plain = sse::chunk(&sse::message(plain.as_bytes()));
+    pub async fn tell_list_changed(self: &Arc<Self>, version: ListVersion) -> usize {
+        let plain = sse::chunk(&version.list_changed());
         let sessions: Vec<SessionKey> = self.lock().by_session.keys().copied().collect();
         let mut told = 0;
         for batch in sessions.chunks(BATCH) {

@@ -2,6 +2,7 @@
 //! else wrote, so that no quirk of one engine is taken for DynamoDB.
 
 mod behaviours;
+mod calls;
 #[cfg(feature = "embedded")]
 pub(crate) mod faults;
 mod fleet;
@@ -183,6 +184,9 @@ engines! {
     behaviours: a_google_grant_under_another_master_key_is_corrupt
     behaviours: no_secret_is_stored_in_clear
     behaviours: a_row_that_does_not_parse_is_corrupt
+    calls: a_log_keeps_its_events_in_order_and_ends_once
+    calls: an_event_is_written_by_one_of_50_racers
+    calls: a_log_that_has_expired_or_skips_a_number_takes_nothing
     fleet: a_fleet_that_nobody_wrote_is_empty_and_the_first_write_makes_it
     fleet: a_heartbeat_forgets_who_is_gone_and_a_task_that_leaves_is_gone
     fleet: counters_and_heartbeats_of_50_racers_undo_nothing

@@ -22,6 +22,7 @@ use crate::mcp::envelope::{self, Message, RequestId};
 use crate::mcp::era::{self, Era, EraHeaders, MODERN_VERSION};
 use crate::mcp::error::{Code, RpcError};
 use crate::mcp::sse;
+use crate::mcp::standalone::ListVersion;
 use crate::mcp::wheel::{IdleStream, StreamKind};
 use crate::model::principal::Principal;
 use crate::oauth::scope::SCOPE;
@@ -114,21 +115,20 @@ async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) ->
     }
     accepts(headers, &["text/event-stream"])?;
     let session = session(app, principal, headers, None).await?;
+    let last_event = headers
+        .get("last-event-id")
+        .map(|id| id.to_str().unwrap_or_default());
+    if let Some(from) = last_event.and_then(EventId::parse) {
+        return resume(app, principal, session, from).await;
+    }
     if app.lifecycle.is_draining() {
         return Err(unavailable("the gateway is stopping; connect again"));
     }
-    let last_event = headers.get("last-event-id");
-    if let Some(from) = last_event.and_then(|id| EventId::parse(id.to_str().ok()?)) {
-        return resume(app, principal, session, from).await;
-    }
+    let seen = last_event.and_then(ListVersion::parse);
     let stream = match (session, last_event) {
-        // An id that is not of a call's log is of a stream that is over: 405 ends the client's tries.
-        (Some(_), Some(_)) => return Err(method_not_allowed()),
-        (Some(session), None) => IdleStream {
-            kind: StreamKind::Standalone,
-            session: session.key,
-            first: Bytes::new(),
-        },
+        // An id that is neither of a call nor of such a stream is of one that is over: 405 ends the client's tries.
+        (Some(_), Some(_)) if seen.is_none() => return Err(method_not_allowed()),
+        (Some(session), _) => app.mcp.standalone(&session, seen),
         (None, _) => {
             let (id, session) =
                 app.sessions()

@@ -3,6 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use gateway::id::{TaskId, UserId};
+use gateway::model::call_log::CallRow;
+use gateway::session::directory::SessionKey;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -27,7 +30,7 @@ async fn client() -> Client {
 }
 
 async fn client_of(version: &str) -> Client {
-    let first = setup().start().await;
+    let first = setup().peers().start().await;
     let second = setup().start_beside(&first).await;
     let token = first.token("1001");
     let mut hello = crate::support::initialize(version);
@@ -153,6 +156,40 @@ async fn a_result_larger_than_a_row_of_the_store_comes_whole() {
 }
 
 #[tokio::test]
+async fn a_call_of_a_task_that_is_gone_ends_with_an_unknown_outcome_within_3_seconds() {
+    let client = client().await;
+    let row = CallRow {
+        user: UserId::new("1001"),
+        session: Some(SessionKey::of(&client.session).text()),
+        request_id: "7".to_owned(),
+        owner: TaskId::random(),
+        last_seq: 0,
+        ended: false,
+        expires_at: client.first.clock.unix_seconds() + 600,
+    };
+    let call = "AAAAAAAAAAAAAAAAAAAAAA";
+    client.first.app.store.begin_call(call, &row).await.unwrap();
+    let began = Instant::now();
+    let (one, two) = tokio::join!(
+        client.resume(&client.first, "AAAAAAAAAAAAAAAAAAAAAA.0"),
+        client.resume(&client.second, "AAAAAAAAAAAAAAAAAAAAAA.0"),
+    );
+    let answers = [Answer::read(one).await, Answer::read(two).await];
+    assert!(began.elapsed() < 3 * SECOND, "{:?}", began.elapsed());
+    for answer in answers {
+        let [result] = messages(&answer.text)
+            .try_into()
+            .expect("one end, whoever wrote it");
+        assert_eq!(
+            (&result["id"], &result["result"]["isError"]),
+            (&json!(7), &json!(true))
+        );
+        let code = &result["result"]["structuredContent"]["error"]["code"];
+        assert_eq!(code, "outcome_unknown");
+    }
+}
+
+#[tokio::test]
 async fn a_task_that_is_cut_short_parks_an_honest_end() {
     let client = client().await;
     let mut broken = client
@@ -220,6 +257,40 @@ async fn an_older_client_gets_no_event_without_a_message_but_can_come_back_after
     drop(broken);
     let rest = Answer::read(client.resume(&client.second, &last).await).await;
     assert_eq!(steps(&messages(&rest.text)), [2]);
+}
+
+/// S4.
+#[tokio::test]
+async fn a_stream_that_is_opened_again_says_what_was_missed_on_any_task() {
+    let client = client().await;
+    let open = async |task: &TestApp, last: Option<&str>| {
+        let mut get = task.request(Method::GET, "/mcp", &client.token);
+        get = get.header("mcp-session-id", &client.session);
+        if let Some(last) = last {
+            get = get.header("last-event-id", last);
+        }
+        get.send().await.unwrap()
+    };
+    let place = read_until(&mut open(&client.first, None).await, "retry:").await;
+    let again = read_until(&mut open(&client.second, Some(&place)).await, "retry:").await;
+    assert_eq!(again, place, "nothing changed");
+
+    let changed = client.call(&client.first, "test_notify", json!({})).await;
+    assert!(changed.status().is_success());
+    let began = Instant::now();
+    for task in [&client.first, &client.second] {
+        loop {
+            let mut stream = open(task, Some(&place)).await;
+            let now = read_until(&mut stream, "id: s.").await;
+            if now != place {
+                break;
+            }
+            assert!(began.elapsed() < 5 * SECOND, "the version is polled every 2 s");
+            tokio::time::sleep(SECOND / 5).await;
+        }
+        let mut stream = open(task, Some(&place)).await;
+        read_until(&mut stream, "notifications/tools/list_changed").await;
+    }
 }
 
 #[tokio::test]

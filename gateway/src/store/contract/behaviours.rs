@@ -17,7 +17,7 @@ use crate::store::item::{Item, number};
 use crate::store::keys::{self, Table};
 use crate::store::{Store, StoreError};
 
-const RACERS: usize = 50;
+pub(super) const RACERS: usize = 50;
 
 /// What each of 50 tasks gets that do the same at once.
 pub(super) async fn race<F, T>(store: &Store, run: impl Fn(Store, usize) -> F) -> Vec<T>
@@ -37,7 +37,7 @@ where
         .collect()
 }
 
-fn conflicts<T>(results: &[Result<T, StoreError>]) -> usize {
+pub(super) fn conflicts<T>(results: &[Result<T, StoreError>]) -> usize {
     let conflict = |result: &&Result<T, StoreError>| matches!(result, Err(StoreError::Conflict));
     results.iter().filter(conflict).count()
 }

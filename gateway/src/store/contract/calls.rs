@@ -22,7 +22,10 @@ fn row() -> CallRow {
 pub(super) async fn a_log_keeps_its_events_in_order_and_ends_once(bench: &Bench) {
     let (store, row) = (&bench.store, row());
     store.begin_call("c", &row).await.unwrap();
-    assert!(matches!(store.begin_call("c", &row).await, Err(StoreError::Conflict)));
+    assert!(matches!(
+        store.begin_call("c", &row).await,
+        Err(StoreError::Conflict)
+    ));
     assert_eq!(store.call("c").await.unwrap(), Some(row.clone()));
 
     // One part, several parts, as many as a transaction holds.
