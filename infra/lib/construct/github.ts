@@ -102,6 +102,12 @@ export class GitHub extends Construct {
         resources: [names.roles.task, names.roles.execution].map((role) => this.arn('iam', 'role', role, '')),
         conditions: { StringEquals: { 'iam:PassedToService': 'ecs-tasks.amazonaws.com' } },
       }),
+      // Why a task of a release did not start is in its last lines.
+      new PolicyStatement({
+        sid: 'Diagnosis',
+        actions: ['logs:FilterLogEvents', 'logs:GetLogEvents'],
+        resources: ['', ':*'].map((end) => this.logGroupArn(end)),
+      }),
       new PolicyStatement({
         sid: 'Ledger',
         actions: ['ssm:DeleteParameter', 'ssm:PutParameter'],
@@ -123,6 +129,11 @@ export class GitHub extends Construct {
       actions: ['sts:AssumeRole'],
       resources: which.map((role) => this.arn('iam', 'role', `cdk-hnb659fds-${role}-role-${account}-${region}`, '')),
     });
+  }
+
+  private logGroupArn(end: string): string {
+    const arnFormat = ArnFormat.COLON_RESOURCE_NAME;
+    return Stack.of(this).formatArn({ service: 'logs', resource: 'log-group', resourceName: `${this.props.names.logGroup}${end}`, arnFormat });
   }
 
   private arn(service: string, resource: string, resourceName: string, region?: string): string {

@@ -28,11 +28,14 @@ export class GatewaySecrets extends Construct {
       generateSecretString: { passwordLength: 64, excludePunctuation: true },
       removalPolicy,
     });
-    this.session = this.reference('SessionReference', session.secretArn);
-    this.google = this.reference('GoogleReference', this.withoutValue(props, removalPolicy).ref);
+    this.session = this.reference('SessionReference', (session.node.defaultChild as CfnSecret).attrId);
+    this.google = this.reference('GoogleReference', this.withoutValue(props, removalPolicy).attrId);
   }
 
-  /** Without its key, so that no grant writes into the key's policy: `TaskRoles` says who may read. */
+  /**
+   * By `Id`, which is the ARN on emulators as well. Without its key, so that no grant writes into the key's policy:
+   * `TaskRoles` says who may read.
+   */
   private reference(id: string, secretCompleteArn: string): ISecret {
     return Secret.fromSecretAttributes(this, id, { secretCompleteArn });
   }
