@@ -51,3 +51,9 @@ export const NOT_READ_FROM_MINISTACK: readonly Gap[] = [
 export function isAbout(gap: Gap, path: string): boolean {
   return gap.path.endsWith('.') ? path.startsWith(gap.path) : path === gap.path;
 }
+
+/** The table of `docs/infrastructure.md`. */
+export function gapTable(): string {
+  const rows = [...LOST_BY_MINISTACK, ...NOT_READ_FROM_MINISTACK].map(({ path, loses, instead }) => `| \`${path.endsWith('.') ? `${path}*` : path}\` | ${loses} | ${instead} |`);
+  return ['| Declared property | On ministack | Verified instead |', '| --- | --- | --- |', ...rows].join('\n');
+}

@@ -138,8 +138,8 @@ describe('the pipeline', () => {
 
   it('reads without changing anything, and without rows, lines and secrets', () => {
     expect(READ_ACTIONS.filter((action) => !/:(Describe|List|Get|BatchGet|Detect|Simulate)/.test(action))).toEqual([]);
-    expect(READ_ACTIONS.filter((action) => /GetSecretValue|GetItem|:Query|:Scan|GetLogEvents|FilterLogEvents|StartQuery/.test(action))).toEqual([]);
-    expect(statements('pipeline', 'GitHubPlan').map(({ Sid }) => Sid)).toEqual(['Verify', 'PlanByCdk']);
+    expect(READ_ACTIONS.filter((action) => /GetSecretValue|GetParameter|GetItem|:Query|:Scan|GetLogEvents|FilterLogEvents|StartQuery/.test(action))).toEqual([]);
+    expect(statements('pipeline', 'GitHubPlan').map(({ Sid }) => Sid)).toEqual(['Verify', 'Parameters', 'PlanByCdk']);
   });
 
   it('pushes images and nothing else', () => {

@@ -28,7 +28,7 @@ const SUITE_LIMIT: Duration = Duration::from_mins(30);
 /// The last line on stdout is `N passed, N failed`, over everything that ran.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Suites: tidy, fmt, clippy, rust, emulator, clients, conformance; as far as this commit has them.\n\
+    after_help = "Suites: tidy, fmt, clippy, rust, emulator, clients, conformance, infra; as far as this commit has them.\n\
     Example: cargo xtask test rust -- pkce"
 )]
 pub(crate) struct Test {
@@ -175,7 +175,15 @@ mod tests {
     fn without_names_every_listed_suite_runs() {
         assert_eq!(
             choose(&[], &[]).unwrap(),
-            ["tidy", "fmt", "clippy", "rust", "emulator", "conformance"]
+            [
+                "tidy",
+                "fmt",
+                "clippy",
+                "rust",
+                "emulator",
+                "conformance",
+                "infra"
+            ]
         );
     }
 

@@ -6,7 +6,7 @@ import { Construct } from 'constructs';
 
 import type { Config } from '../../config/schema.ts';
 import type { Names } from '../names.ts';
-import { READ_ACTIONS } from './read-actions.ts';
+import { PARAMETER_ACTIONS, READ_ACTIONS } from './read-actions.ts';
 
 /** What the roles are about. */
 export interface GitHubProps {
@@ -35,7 +35,10 @@ export class GitHub extends Construct {
     this.plan = this.role('Plan', names.roles.plan, provider, [subject('pull_request'), subject('ref:refs/heads/main'), subject(`environment:${environment}`)]);
     this.push = this.role('Push', names.roles.push, provider, [subject(`environment:${environment}`)]);
     this.deploy = this.role('Deploy', names.roles.deploy, provider, [subject(`environment:${environment}`)]);
-    for (const role of [this.plan, this.deploy]) role.addToPolicy(reading());
+    for (const role of [this.plan, this.deploy]) {
+      role.addToPolicy(reading());
+      role.addToPolicy(this.parameters('Parameters', PARAMETER_ACTIONS));
+    }
     for (const statement of this.pushing()) this.push.addToPolicy(statement);
     for (const statement of this.deploying()) this.deploy.addToPolicy(statement);
     this.plan.addToPolicy(this.cdkRoles('PlanByCdk', ['lookup']));
@@ -108,11 +111,7 @@ export class GitHub extends Construct {
         actions: ['logs:FilterLogEvents', 'logs:GetLogEvents'],
         resources: ['', ':*'].map((end) => this.logGroupArn(end)),
       }),
-      new PolicyStatement({
-        sid: 'Ledger',
-        actions: ['ssm:DeleteParameter', 'ssm:PutParameter'],
-        resources: [this.arn('ssm', 'parameter', `mcp-gateway/${this.props.environment}/*`)],
-      }),
+      this.parameters('Ledger', ['ssm:DeleteParameter', 'ssm:PutParameter']),
       new PolicyStatement({
         sid: 'ReleaseTag',
         actions: ['ecr:PutImage', 'ecr:BatchGetImage'],
@@ -129,6 +128,12 @@ export class GitHub extends Construct {
       actions: ['sts:AssumeRole'],
       resources: which.map((role) => this.arn('iam', 'role', `cdk-hnb659fds-${role}-role-${account}-${region}`, '')),
     });
+  }
+
+  /** Ledger, lock and digest of this environment. */
+  private parameters(sid: string, actions: readonly string[]): PolicyStatement {
+    const resources = [this.arn('ssm', 'parameter', `mcp-gateway/${this.props.environment}/*`)];
+    return new PolicyStatement({ sid, actions: [...actions], resources });
   }
 
   private logGroupArn(end: string): string {

@@ -60,8 +60,8 @@ export const READ_ACTIONS: readonly string[] = [
   'logs:DescribeQueryDefinitions',
   'secretsmanager:DescribeSecret',
   'secretsmanager:ListSecretVersionIds',
-  'ssm:GetParameter',
-  'ssm:GetParameterHistory',
-  'ssm:GetParametersByPath',
   'wafv2:GetWebACLForResource',
 ];
+
+/** Of the parameters of this environment only: elsewhere in the account they may be secrets. */
+export const PARAMETER_ACTIONS: readonly string[] = ['ssm:GetParameter', 'ssm:GetParameterHistory', 'ssm:GetParametersByPath'];

@@ -71,6 +71,12 @@ export const ACKNOWLEDGEMENTS: readonly Acknowledgement[] = [
     since: '2026-11-27',
     reason: 'Describe and List know no single resource; none of the actions returns a row, a log line or a secret',
   },
+  {
+    id: 'AwsSolutions-IAM5[Resource::arn:aws:ssm:{region}:<AWS::AccountId>:parameter/mcp-gateway/{environment}/*]',
+    where: 'pipeline/GitHub/Plan/DefaultPolicy/Resource',
+    since: '2026-11-27',
+    reason: 'The ledger, the lock and the digest of this environment, and nothing else in it',
+  },
   ...deployWildcards(
     ['ecs', 'service-deployment', 'mcp-gateway-{environment}/mcp-gateway-{environment}/*', 'ECS names each deployment itself; the service before it is fixed'],
     ['ecs', 'service-revision', 'mcp-gateway-{environment}/mcp-gateway-{environment}/*', 'ECS names each revision itself; the service before it is fixed'],

@@ -95,6 +95,8 @@ const service = table('AWS::ECS::Service', [
 const container: Step[] = ['ContainerDefinitions', 0];
 const definition = table('AWS::ECS::TaskDefinition', [
   ['E1', 'revisions are counted in another family', ['Family'], 'mcp-gateway-production', 'other', (d) => d.task_definition.family],
+  ['E2a', 'a task runs another image than the released one', [...container, 'Image', 'Fn::Join', 1, 8], { Ref: 'ImageDigest' }, 'latest', undefined],
+  ['E2b', 'an image is found by a tag that moves', [...container, 'Image', 'Fn::Join', 1, 7], '@', ':', undefined],
   ['E3', 'a task is killed while it still drains', [...container, 'StopTimeout'], 120, 30, (d) => d.task_definition.stop_timeout_seconds],
   ['E4a', 'who breaks in can leave files behind', [...container, 'ReadonlyRootFilesystem'], true, false, (d) => d.task_definition.readonly_root_filesystem],
   ['E4b', 'who breaks in is root', [...container, 'User'], '65532:65532', 'root', (d) => d.task_definition.user],
@@ -103,8 +105,8 @@ const definition = table('AWS::ECS::TaskDefinition', [
   ['E5a', 'log lines go to another group', [...container, 'LogConfiguration', 'Options', 'awslogs-group', 'Ref'], 'Logs6819BB44', 'Another', undefined],
   ['E5b', 'CloudWatch being slow stops every stream of a task', [...container, 'LogConfiguration', 'Options', 'mode'], 'non-blocking', 'blocking', (d) => d.task_definition.log_mode],
   ['E6a', 'a secret stands in plain text in the task definition', [...container, 'Secrets'],
-    [{ Name: 'GOOGLE_CLIENT_SECRET', ValueFrom: { 'Fn::ImportValue': 'mcp-gateway-production-data:ExportsOutputRefSecretsGoogle0F8437FECAE7D4D1' } },
-      { Name: 'SESSION_SECRET', ValueFrom: { 'Fn::ImportValue': 'mcp-gateway-production-data:ExportsOutputRefSecretsSession34EE1A69C1E3E04F' } }], [], undefined],
+    [{ Name: 'GOOGLE_CLIENT_SECRET', ValueFrom: { 'Fn::ImportValue': 'mcp-gateway-production-data:ExportsOutputFnGetAttSecretsGoogle0F8437FEId2E737CB1' } },
+      { Name: 'SESSION_SECRET', ValueFrom: { 'Fn::ImportValue': 'mcp-gateway-production-data:ExportsOutputFnGetAttSecretsSession34EE1A69Id71C0DB65' } }], [], undefined],
   ['E7', 'the image does not start on this processor', ['RuntimePlatform', 'CpuArchitecture'], 'X86_64', 'ARM64', (d) => d.task_definition.cpu_architecture],
   ['E10a', 'the revision to roll back to is gone after an update', ['.', 'UpdateReplacePolicy'], 'Retain', 'Delete', undefined],
   ['E10b', 'the revision to roll back to is gone with the stack', ['.', 'DeletionPolicy'], 'Retain', 'Delete', undefined],

@@ -4,11 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::process::Command;
 
-use super::suites::CLIENTS;
+use super::suites::{CLIENTS, INFRA};
 use crate::interrupt::Interrupt;
 use crate::process::{self, Process};
+use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
-use crate::{emulator, machine, ministack, npm};
+use crate::{apt, emulator, machine, ministack, npm, python};
 
 /// Something that a suite cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,6 +22,12 @@ pub(crate) enum Need {
     Clients,
     /// A `DynamoDB` that somebody else wrote, at `STORE_CONTRACT_ENDPOINT`, with credentials it accepts.
     ForeignStore,
+    /// The packages of the CDK app.
+    Infra,
+    /// Linters for `CloudFormation` templates, as `CFN_LINT_PYTHON` and `CHECKOV_PYTHON`.
+    TemplateTools,
+    /// Two emulators of AWS, as `MINISTACK_PYTHON` and `MOTO_PYTHON`, and where possible a container daemon.
+    AwsEmulators,
 }
 
 /// What was provided so far. Dropping it stops the services.
@@ -62,6 +69,11 @@ impl<'a> Kit<'a> {
             Need::Gateway => self.gateway()?,
             Need::Clients => self.clients()?,
             Need::ForeignStore => self.foreign_store()?,
+            Need::Infra => npm::install(self.workspace, INFRA, self.interrupt)?,
+            Need::TemplateTools => {
+                self.tools(&[("CFN_LINT_PYTHON", "cfn-lint"), ("CHECKOV_PYTHON", "checkov")])?;
+            }
+            Need::AwsEmulators => self.aws_emulators()?,
         }
         self.provided.insert(need);
         Ok(())
@@ -78,6 +90,33 @@ impl<'a> Kit<'a> {
     fn clients(&mut self) -> anyhow::Result<()> {
         machine::check(self.workspace)?;
         npm::install(self.workspace, CLIENTS, self.interrupt)
+    }
+
+    /// Python tools, each under the variable that names its interpreter.
+    fn tools(&mut self, tools: &[(&'static str, &str)]) -> anyhow::Result<()> {
+        for (variable, tool) in tools {
+            let python = python::install(self.workspace, tool, self.interrupt)?;
+            self.environment.insert(variable, python.into());
+        }
+        Ok(())
+    }
+
+    /// Without a container daemon the suite says so, and pretends the tasks: that is no reason to fail here.
+    fn aws_emulators(&mut self) -> anyhow::Result<()> {
+        self.tools(&[("MINISTACK_PYTHON", "ministack"), ("MOTO_PYTHON", "moto")])?;
+        let log = self.workspace.log("apt-docker");
+        let daemon = apt::program(
+            "dockerd",
+            "docker.io",
+            "tasks in containers",
+            &log,
+            self.interrupt,
+        );
+        if let Err(error) = daemon {
+            self.interrupt.check()?;
+            ui::step(Mark::Run, format_args!("the suite pretends tasks: {error}"));
+        }
+        Ok(())
     }
 
     /// Built together with the tests: the same features, so nothing is compiled twice.

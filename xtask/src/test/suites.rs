@@ -35,6 +35,9 @@ pub(crate) enum Run {
     },
 }
 
+/// Where the infrastructure is, relative to the checkout.
+pub(crate) const INFRA: &str = "infra";
+
 /// Where the tests with real MCP clients live, relative to the checkout.
 pub(crate) const CLIENTS: &str = "gateway/tests/clients";
 
@@ -112,6 +115,15 @@ pub(crate) const SUITES: &[Suite] = &[
             count: Some(count::summary_line),
         },
     },
+    Suite {
+        name: "infra",
+        listed_with: "infra/package-lock.json",
+        run: Run::Command {
+            needs: &[Need::Infra, Need::TemplateTools, Need::AwsEmulators],
+            command: infra,
+            count: Some(count::summary_line),
+        },
+    },
 ];
 
 /// The suites of this commit.
@@ -147,5 +159,13 @@ fn conformance(workspace: &Workspace) -> Command {
     };
     let mut command = Command::new(node);
     command.arg("conformance.mjs").current_dir(directory);
+    command
+}
+
+fn infra(workspace: &Workspace) -> Command {
+    let mut command = Command::new("node");
+    command
+        .args(["--import", "tsx", "check.ts"])
+        .current_dir(workspace.root().join(INFRA));
     command
 }
