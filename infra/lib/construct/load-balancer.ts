@@ -24,6 +24,7 @@ import { Construct } from 'constructs';
 
 import type { Config } from '../../config/schema.ts';
 import { PORTS } from '../names.ts';
+import { ACCESS_LOGS } from './logs-bucket.ts';
 import type { Network } from './network.ts';
 
 /** What differs between environments. */
@@ -76,7 +77,11 @@ export class LoadBalancer extends Construct {
       desyncMitigationMode: DesyncMitigationMode.STRICTEST,
       http2Enabled: true,
     });
-    if (config.retention.accessLogs) loadBalancer.logAccessLogs(logsBucket, 'access-logs');
+    if (config.retention.accessLogs) {
+      loadBalancer.setAttribute('access_logs.s3.enabled', 'true');
+      loadBalancer.setAttribute('access_logs.s3.bucket', logsBucket.bucketName);
+      loadBalancer.setAttribute('access_logs.s3.prefix', ACCESS_LOGS);
+    }
     return loadBalancer;
   }
 

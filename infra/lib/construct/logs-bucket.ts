@@ -1,14 +1,20 @@
 // The bucket of access logs and flow logs.
 
-import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
 
 /** What differs between environments. */
 export interface LogsBucketProps {
+  /** Name of the load balancer that writes access logs. */
+  readonly loadBalancer: string;
   readonly days: number;
   readonly retain: boolean;
 }
+
+/** Where a load balancer puts its access logs. */
+export const ACCESS_LOGS = 'access-logs';
 
 /** Encrypted by S3 itself: load balancers cannot write to a bucket with a key of its own. */
 export class LogsBucket extends Construct {
@@ -30,6 +36,25 @@ export class LogsBucket extends Construct {
         },
       ],
       removalPolicy: props.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+    });
+    this.bucket.addToResourcePolicy(this.accessLogs(props.loadBalancer));
+  }
+
+  /** By hand, because the construct library still names the account that AWS used for this in each region. */
+  private accessLogs(loadBalancer: string): PolicyStatement {
+    const stack = Stack.of(this);
+    const writer = stack.formatArn({
+      service: 'elasticloadbalancing',
+      resource: 'loadbalancer',
+      resourceName: `app/${loadBalancer}/*`,
+      arnFormat: ArnFormat.SLASH_RESOURCE_NAME,
+    });
+    return new PolicyStatement({
+      sid: 'AccessLogs',
+      principals: [new ServicePrincipal('logdelivery.elasticloadbalancing.amazonaws.com')],
+      actions: ['s3:PutObject'],
+      resources: [this.bucket.arnForObjects(`${ACCESS_LOGS}/AWSLogs/${stack.account}/*`)],
+      conditions: { ArnLike: { 'aws:SourceArn': writer } },
     });
   }
 }

@@ -44,7 +44,11 @@ export class DataStack extends EnvironmentStack {
       key: this.key,
       retain,
     });
-    this.logsBucket = new LogsBucket(this, 'TrafficLogs', { days: retention.accessLogDays, retain }).bucket;
+    this.logsBucket = new LogsBucket(this, 'TrafficLogs', {
+      loadBalancer: this.names.loadBalancer,
+      days: retention.accessLogDays,
+      retain,
+    }).bucket;
     new CfnOutput(this, 'KeyArn', { value: this.key.keyArn });
     new CfnOutput(this, 'GoogleSecretArn', { value: this.secrets.google.secretArn });
     new CfnOutput(this, 'SessionSecretArn', { value: this.secrets.session.secretArn });
