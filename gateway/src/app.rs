@@ -205,7 +205,8 @@ fn link(config: &Config, private: &TcpListener) -> Result<Link, StartError> {
         .map_err(StartError::OwnAddress)?;
     let http = http_client()?
         .connect_timeout(peers::CONNECT_DEADLINE)
-        .pool_idle_timeout(peers::POOL_IDLE)
+        // As short as the other side's patience, which is scaled.
+        .pool_idle_timeout(config.time_scale.apply(peers::POOL_IDLE))
         .no_proxy()
         .build()
         .map_err(|error| StartError::HttpClient(error.into()))?;

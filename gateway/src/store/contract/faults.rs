@@ -38,7 +38,7 @@ const BROKEN: Fault = Fault::Refuse(500, "InternalServerError", None);
 #[derive(Clone, Debug)]
 pub(crate) struct Faulty {
     engine: Engine,
-    faults: Arc<Mutex<VecDeque<Fault>>>,
+    faults: Arc<Mutex<VecDeque<Option<Fault>>>>,
     /// The idempotency token of every transaction that was sent.
     tokens: Arc<Mutex<Vec<String>>>,
     requests: Arc<AtomicUsize>,
@@ -51,7 +51,7 @@ impl HttpConnector for Faulty {
             self.tokens.lock().unwrap().push(token.to_owned());
         }
         self.requests.fetch_add(1, Ordering::Relaxed);
-        let fault = self.faults.lock().unwrap().pop_front();
+        let fault = self.faults.lock().unwrap().pop_front().flatten();
         let engine = self.engine.clone();
         HttpConnectorFuture::new(async move {
             match fault {
@@ -94,6 +94,11 @@ pub(crate) async fn store() -> (Store, Faulty) {
 
 impl Faulty {
     pub(crate) fn next(&self, faults: impl IntoIterator<Item = Fault>) {
+        self.next_or_none(faults.into_iter().map(Some));
+    }
+
+    /// What happens to the next requests; `None` lets one through.
+    fn next_or_none(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
         let mut waiting = self.faults.lock().unwrap();
         waiting.clear();
         waiting.extend(faults);
@@ -213,6 +218,22 @@ async fn a_write_that_fails_burns_no_code_and_no_refresh_token() {
     }
     engine.next([]);
     store.rotate_refresh("f", 0, START, END).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_denial_that_breaks_off_anywhere_is_told_after_it_is_repeated() {
+    for done in 0..3 {
+        let (store, engine) = store().await;
+        let works = vec![None; done];
+        engine.next_or_none(works.into_iter().chain([Some(THROTTLED); 3]));
+        let broken = store.deny_grant("family", END).await;
+        assert!(broken.is_err(), "{done} requests went through");
+        let told = store.fleet().await.unwrap().revocation;
+        assert_eq!(told, 0, "nothing is told before it is written");
+        store.deny_grant("family", END).await.unwrap();
+        assert_eq!(store.fleet().await.unwrap().revocation, 1);
+        assert_eq!(store.denied_grants().await.unwrap(), ["family"]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
