@@ -30,8 +30,9 @@ use crate::web::phase::{Phase, PhaseBody, PhaseIo};
 /// Connections that the kernel may hold until we accept them. With the usual 1,024, half of 5,000
 /// reconnecting streams would wait for a retransmitted SYN.
 const BACKLOG: i32 = 4_096;
-/// Data that nobody acknowledges for this long ends the connection: half-open clients are gone.
-const TCP_USER_TIMEOUT: Duration = Duration::from_mins(1);
+/// Data that nobody acknowledges for this long ends the connection. A client that vanished is sent its next comment up to
+/// one `SSE_KEEPALIVE_INTERVAL` (at most 30 s) later, and has to be gone within a minute.
+const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// Largest head of a request; beyond it hyper answers 431. Its own bound of 400 KiB, times all connections, would
 /// be more memory than there is.
 const MAX_HEAD: usize = 64 << 10;
