@@ -17,6 +17,7 @@ mod npm;
 mod problem;
 mod process;
 mod python;
+mod soak;
 mod test;
 mod tidy;
 mod ui;
@@ -47,6 +48,7 @@ enum Verb {
     Bench(bench::Bench),
     Cluster(cluster::Cluster),
     Dev(dev::Dev),
+    Soak(soak::Soak),
     Test(test::Test),
     Tidy(tidy::Tidy),
 }
@@ -79,6 +81,7 @@ fn run(verb: Verb) -> anyhow::Result<Outcome> {
         Verb::Cluster(cluster) => cluster.run(&workspace, &interrupt),
         Verb::Bench(bench) => bench.run(&workspace, &interrupt),
         Verb::Dev(dev) => dev.run(&workspace, &interrupt),
+        Verb::Soak(soak) => soak.run(&workspace, &interrupt),
         Verb::Test(test) => test.run(&workspace, &interrupt),
         Verb::Tidy(tidy) => tidy.run(&workspace),
     }

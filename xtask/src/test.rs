@@ -16,7 +16,8 @@ use crate::workspace::Workspace;
 use crate::{Outcome, tidy};
 
 pub(crate) use count::Counts;
-use needs::Kit;
+pub(crate) use needs::{Kit, Need};
+pub(crate) use suites::CLIENTS;
 use suites::{Run, Suite};
 
 /// A suite that takes longer hangs.
@@ -28,7 +29,7 @@ const SUITE_LIMIT: Duration = Duration::from_mins(30);
 /// The last line on stdout is `N passed, N failed`, over everything that ran.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Suites: tidy, fmt, clippy, rust, emulator, clients, conformance, infra; as far as this commit has them.\n\
+    after_help = "Suites: tidy, fmt, clippy, rust, emulator, clients, conformance, infra, soak; as far as this commit has them.\n\
     Example: cargo xtask test rust -- pkce"
 )]
 pub(crate) struct Test {
@@ -124,7 +125,7 @@ fn judge(count: Option<fn(&str) -> Counts>, output: &str, success: bool) -> (Cou
 /// Provides what the command needs and runs it: its whole output, and whether it exited with 0.
 fn run_command(
     name: &str,
-    needs: &[needs::Need],
+    needs: &[Need],
     command: fn(&Workspace) -> Command,
     arguments: &[String],
     kit: &mut Kit<'_>,
@@ -182,7 +183,8 @@ mod tests {
                 "rust",
                 "emulator",
                 "conformance",
-                "infra"
+                "infra",
+                "soak"
             ]
         );
     }

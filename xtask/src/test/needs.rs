@@ -20,6 +20,10 @@ pub(crate) enum Need {
     Gateway,
     /// The packages of the real MCP clients.
     Clients,
+    /// Python with ministack, as `MINISTACK_PYTHON`; tests start it themselves.
+    Ministack,
+    /// `HAProxy`, as `HAPROXY`.
+    Balancer,
     /// A `DynamoDB` that somebody else wrote, at `STORE_CONTRACT_ENDPOINT`, with credentials it accepts.
     ForeignStore,
     /// The packages of the CDK app.
@@ -68,6 +72,11 @@ impl<'a> Kit<'a> {
             Need::Emulator => self.emulator()?,
             Need::Gateway => self.gateway()?,
             Need::Clients => self.clients()?,
+            Need::Ministack => {
+                let python = python::install(self.workspace, "ministack", self.interrupt)?;
+                self.environment.insert("MINISTACK_PYTHON", python.into());
+            }
+            Need::Balancer => self.balancer()?,
             Need::ForeignStore => self.foreign_store()?,
             Need::Infra => npm::install(self.workspace, INFRA, self.interrupt)?,
             Need::TemplateTools => {
@@ -135,6 +144,19 @@ impl<'a> Kit<'a> {
             .insert("GATEWAY_BIN", self.workspace.gateway_binary().into());
         self.environment
             .insert("XTASK_BIN", self.workspace.xtask_binary().into());
+        Ok(())
+    }
+
+    fn balancer(&mut self) -> anyhow::Result<()> {
+        let log = self.workspace.log("apt-haproxy");
+        let path = apt::program(
+            "haproxy",
+            "haproxy",
+            "the load balancer of the soak",
+            &log,
+            self.interrupt,
+        )?;
+        self.environment.insert("HAPROXY", path.into());
         Ok(())
     }
 

@@ -124,6 +124,21 @@ pub(crate) const SUITES: &[Suite] = &[
             count: Some(count::summary_line),
         },
     },
+    Suite {
+        name: "soak",
+        listed_with: "gateway/tests/clients/soak/index.mjs",
+        run: Run::Command {
+            needs: &[
+                Need::Emulator,
+                Need::Gateway,
+                Need::Clients,
+                Need::Ministack,
+                Need::Balancer,
+            ],
+            command: soak,
+            count: Some(count::summary_line),
+        },
+    },
 ];
 
 /// The suites of this commit.
@@ -145,6 +160,15 @@ fn node_test(workspace: &Workspace, directory: &str) -> Command {
     command
         .args(["--test", "--test-reporter=spec"])
         .current_dir(workspace.root().join(directory));
+    command
+}
+
+/// The short form of `cargo xtask soak`.
+fn soak(workspace: &Workspace) -> Command {
+    let mut command = Command::new("node");
+    command
+        .arg("soak/index.mjs")
+        .current_dir(workspace.root().join(CLIENTS));
     command
 }
 

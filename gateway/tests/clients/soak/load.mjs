@@ -1,0 +1,103 @@
+// Many real clients at once, calling at a steady rate, with everything noted that happened to each call.
+
+import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
+
+import { openAgent } from '../support/agents.mjs';
+import { until } from '../support/processes.mjs';
+
+/** Opens `count` clients, of all kinds in turn, for two people in turn. */
+export async function openAgents(stage, count, options = {}) {
+  const agents = [];
+  for (let index = 0; index < count; index += 1) {
+    const login = stage.login(index % 2 === 0 ? 'ana' : 'ben');
+    agents.push(await openAgent(stage.kinds[index % stage.kinds.length], stage.mcp, login, { relistens: true, ...options }));
+  }
+  await until('every stream', async () => agents.every(({ wire }) => wire.open >= 1));
+  return agents;
+}
+
+export const closeAll = (agents) => Promise.all(agents.map((agent) => agent.close().catch(() => {})));
+
+const ALWAYS_13 = 13;
+
+/** What a client may do; each is a call with a result that can be judged. */
+const WORK = {
+  list: async (agent) => {
+    const names = await agent.names();
+    if (names.filter((name) => !name.startsWith('test_') || name === 'test_auth').length !== ALWAYS_13) {
+      throw new Error(`the list has ${names.length} names: ${names}`);
+    }
+  },
+  whoami: async (agent) => {
+    const { email } = await agent.call('whoami');
+    if (email !== agent.login.email) throw new Error(`${agent.login.email} was told to be ${email}`);
+  },
+  mail: (agent) => agent.call('gmail_list', { maxResults: 3 }),
+  write: (agent, call) => agent.run('test_write', { key: call.key, ms: 0 }),
+  slow: (agent, call) => agent.run('test_slow', { key: call.key, ms: call.slowMs, steps: 2 }),
+  'slow write': (agent, call) => agent.run('test_write', { key: call.key, ms: call.slowMs }),
+};
+
+/** Calls at `perSecond` until `stop`. `calls` are all that were made: `{ work, agent, at, ms, error }`. */
+export class Load {
+  calls = [];
+  #going = true;
+  #open = new Set();
+
+  constructor(agents, { perSecond, work = Object.keys(WORK), slowMs = 1_500 }) {
+    this.agents = agents;
+    this.work = work;
+    this.slowMs = slowMs;
+    this.running = this.#run(1_000 / perSecond);
+  }
+
+  async #run(pauseMs) {
+    const began = Date.now();
+    for (let turn = 0; this.#going; turn += 1) {
+      const agent = this.agents[turn % this.agents.length];
+      const call = this.#call(agent, this.work[Math.floor(turn / this.agents.length + turn) % this.work.length]);
+      this.#open.add(call);
+      call.finally(() => this.#open.delete(call));
+      await sleep(Math.max(0, began + (turn + 1) * pauseMs - Date.now()));
+    }
+    await Promise.all(this.#open);
+  }
+
+  async #call(agent, work) {
+    // A host asks nothing of a transport that is not connected; HTTP+SSE is connected while its stream is open.
+    if (agent.kind.includes('HTTP+SSE')) await until('the stream', async () => agent.wire.open >= 1).catch(() => {});
+    const call = { work, kind: agent.kind, agent, at: Date.now(), key: randomUUID(), slowMs: this.slowMs };
+    this.calls.push(call);
+    try {
+      await WORK[work](agent, call);
+    } catch (error) {
+      call.error = String(error.message ?? error);
+    }
+    call.ms = Date.now() - call.at;
+  }
+
+  /** Waits for what is under way. */
+  async stop() {
+    this.#going = false;
+    await this.running;
+    return this.calls;
+  }
+
+  get failed() { return this.calls.filter(({ error }) => error).map(shown); }
+}
+
+/** A call as it is shown in a failure. */
+export const shown = ({ work, kind, at, ms, error }) => ({ work, kind, at: new Date(at).toISOString(), ms, error });
+
+/** Keys that were written more than once, and those of finished calls that were not written at all. */
+export function effects(stage, calls) {
+  const counts = new Map();
+  for (const { key } of stage.logged('test tool writes')) counts.set(key, (counts.get(key) ?? 0) + 1);
+  const written = calls.filter(({ work }) => work.includes('write'));
+  return {
+    twice: [...counts].filter(([, count]) => count > 1).map(([key]) => key),
+    lost: written.filter(({ key, error }) => !error && !counts.has(key)).map(shown),
+    written: written.length,
+  };
+}
