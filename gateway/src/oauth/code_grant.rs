@@ -92,10 +92,9 @@ fn check_owner(params: &Params, client: &Client, grant: &CodeGrant) -> Result<()
     if grant.client_id != client.id {
         return Err(TokenRefusal::ForeignCode);
     }
-    let redirect_uri = params
-        .one("redirect_uri")?
-        .ok_or(TokenRefusal::Missing("redirect_uri"))?;
-    if redirect_uri != grant.redirect_uri {
+    // OAuth 2.1 (draft 10 and later) sends none: the verifier proves the same and more. One that is sent has to fit.
+    let redirect_uri = params.one("redirect_uri")?;
+    if redirect_uri.is_some_and(|sent| sent != grant.redirect_uri) {
         return Err(TokenRefusal::WrongRedirect);
     }
     let verifier = params

@@ -33,7 +33,6 @@ async fn a_wrong_request_leaves_the_code_to_the_right_one() {
             400,
             "invalid_grant",
         ),
-        ([("redirect_uri", "")], 400, "invalid_request"),
         (
             [("redirect_uri", "http://localhost:1/callback")],
             400,
@@ -62,6 +61,18 @@ async fn a_wrong_request_leaves_the_code_to_the_right_one() {
     let reply = bench.redeem(&client, &code, &[("resource", MCP)]).await;
     assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
     assert_eq!(reply.header("cache-control"), "no-store");
+}
+
+#[tokio::test]
+async fn a_redirect_uri_may_be_left_out_but_the_verifier_may_not() {
+    let bench = Bench::new().await;
+    let client = bench.client().await;
+    let code = bench.code(&client).await;
+    let without = [("redirect_uri", ""), ("code_verifier", WRONG_VERIFIER)];
+    let reply = bench.redeem(&client, &code, &without).await;
+    assert_eq!(error(&reply), (400, "invalid_grant".to_owned()));
+    let reply = bench.redeem(&client, &code, &[("redirect_uri", "")]).await;
+    assert_eq!(reply.status, StatusCode::OK, "{reply:?}");
 }
 
 #[tokio::test]
