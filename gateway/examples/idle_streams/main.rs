@@ -3,18 +3,17 @@
 //! Run by `cargo xtask bench idle`. The load goes to loopback only, and the run ends by itself.
 
 mod report;
+mod start;
 
-use std::io::{Read as _, Write as _};
-use std::net::{SocketAddr, TcpStream as BlockingTcpStream};
+use std::io::Write as _;
+use std::net::SocketAddr;
 use std::process::{Child, Command, ExitCode, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
 use clap::Parser;
-use gateway::jwt::{Claims, SigningKeys};
-use gateway::secret::Keyring;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -35,6 +34,9 @@ struct Options {
     /// How long the streams are watched, in seconds.
     #[arg(long, default_value_t = 47)]
     seconds: u64,
+    /// How often the gateway is started anew to see how long it takes.
+    #[arg(long, default_value_t = 9)]
+    starts: usize,
     /// Print one JSON object instead of text.
     #[arg(long)]
     json: bool,
@@ -43,7 +45,6 @@ struct Options {
     axum_server: bool,
 }
 
-const SECRET: &str = "9c1e77a05b3d4f2e8a6b0d94c2f7e113";
 const INTERVAL: Duration = Duration::from_secs(15);
 
 /// 0: within all limits; 1: not; 2: it could not be measured.
@@ -63,16 +64,16 @@ fn run(options: &Options) -> Result<bool> {
     if options.axum_server {
         return runtime.block_on(axum_server()).map(|()| true);
     }
+    // First, as long as nothing else keeps the machine busy.
+    let starts = start::measure(options)?;
     let gateway = runtime.block_on(measure_gateway(options))?;
     let axum = runtime.block_on(measure_axum(options))?;
-    report::print(options, &gateway, &axum)
+    report::print(options, &starts, &gateway, &axum)
 }
 
 /// What one server showed.
 #[derive(Debug)]
 struct Measured {
-    first_list: Option<Duration>,
-    idle_kib: Option<u64>,
     resident_at_start_kib: u64,
     per_stream_kib: f64,
     first_at_once: bool,
@@ -106,32 +107,11 @@ impl Server {
 }
 
 async fn measure_gateway(options: &Options) -> Result<Measured> {
-    let data = std::env::temp_dir().join(format!("gateway-bench-{}", std::process::id()));
-    let address: SocketAddr = ([127, 0, 0, 1], free_port()?).into();
-    let url = format!("http://{address}");
-    let began = Instant::now();
-    let child = Command::new(&options.gateway)
-        .arg("serve")
-        .env_clear()
-        .env("HOST", "127.0.0.1")
-        .env("PORT", address.port().to_string())
-        .env("PUBLIC_URL", &url)
-        .env("DATA_DIR", &data)
-        .env("SESSION_SECRET", SECRET)
-        .env("GOOGLE_CLIENT_ID", "bench")
-        .env("GOOGLE_CLIENT_SECRET", "bench")
-        .env("GOOGLE_ISSUER", "http://127.0.0.1:9")
-        .env("GOOGLE_API_BASE_URL", "http://127.0.0.1:9")
-        .env("ALLOWED_DOMAIN", "example.com")
-        .env("LOG_LEVEL", "warn")
-        .stdout(Stdio::null())
-        .spawn()
-        .with_context(|| format!("cannot start `{}`; build it first", options.gateway.display()))?;
-    let server = Server { child, address };
-    let token = token(&url)?;
-    let first_list = first_list(address, &token, began)?;
-    let idle_kib = server.resident_kib()?;
-    let sessions = sessions(address, &token, options.sessions).await?;
+    let gateway = start::Gateway::start(options)?;
+    let (server, token) = (&gateway.server, &gateway.token);
+    let address = server.address;
+    gateway.first_list()?;
+    let sessions = sessions(address, token, options.sessions).await?;
     let request = |index: usize| {
         let session = sessions.get(index % sessions.len()).map_or("", String::as_str);
         format!(
@@ -139,18 +119,9 @@ async fn measure_gateway(options: &Options) -> Result<Measured> {
              accept: text/event-stream\r\nmcp-session-id: {session}\r\n\r\n"
         )
     };
-    let warm_up = post(
-        address,
-        &token,
-        None,
-        &json!({"jsonrpc": "2.0", "id": 1, "method": "ping"}),
-    );
-    let mut measured = watch_streams(options, &server, request, Some(&warm_up)).await?;
-    measured.first_list = Some(first_list);
-    measured.idle_kib = Some(idle_kib);
-    drop(server);
-    let _ = std::fs::remove_dir_all(data);
-    Ok(measured)
+    let ping = json!({"jsonrpc": "2.0", "id": 1, "method": "ping"});
+    let warm_up = post(address, token, None, &ping);
+    watch_streams(options, server, request, Some(&warm_up)).await
 }
 
 async fn measure_axum(options: &Options) -> Result<Measured> {
@@ -238,8 +209,6 @@ async fn watch_streams(
     #[expect(clippy::cast_precision_loss, reason = "kibibytes of one process")]
     let per_stream_kib = gained_kib as f64 / options.streams as f64;
     Ok(Measured {
-        first_list: None,
-        idle_kib: None,
         resident_at_start_kib,
         per_stream_kib,
         first_at_once,
@@ -321,32 +290,6 @@ fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
         .map(|(_, value)| value)
 }
 
-/// Polls until the gateway answers `tools/list`: the time since its start.
-fn first_list(address: SocketAddr, token: &str, began: Instant) -> Result<Duration> {
-    let request = post(
-        address,
-        token,
-        None,
-        &json!({"jsonrpc": "2.0", "id": 1, "method": "tools/list"}),
-    );
-    let request = request.replace("\r\n\r\n", "\r\nconnection: close\r\n\r\n");
-    while began.elapsed() < Duration::from_secs(10) {
-        if let Ok(mut socket) = BlockingTcpStream::connect(address) {
-            socket.write_all(request.as_bytes())?;
-            let mut answer = String::new();
-            socket.read_to_string(&mut answer)?;
-            let elapsed = began.elapsed();
-            ensure!(
-                answer.starts_with("HTTP/1.1 200"),
-                "tools/list was answered: {answer}"
-            );
-            return Ok(elapsed);
-        }
-        std::thread::sleep(Duration::from_millis(1));
-    }
-    bail!("the gateway did not listen within 10 s")
-}
-
 async fn sessions(address: SocketAddr, token: &str, count: usize) -> Result<Vec<String>> {
     let initialize = json!({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": {
         "protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}});
@@ -369,27 +312,4 @@ fn post(address: SocketAddr, token: &str, session: Option<&str>, body: &Value) -
          content-length: {}\r\n\r\n{body}",
         body.len()
     )
-}
-
-/// An access token as the gateway would sign it: the bench holds its secret.
-fn token(url: &str) -> Result<String> {
-    let keys = SigningKeys::derive(&Keyring::new(SECRET.to_owned().into(), Vec::new()))?;
-    let now = std::time::SystemTime::UNIX_EPOCH.elapsed()?.as_secs();
-    let now = i64::try_from(now)?;
-    Ok(keys.sign(&Claims {
-        iss: url.to_owned(),
-        sub: "1001".to_owned(),
-        aud: format!("{url}/mcp"),
-        client_id: "bench".to_owned(),
-        scope: "mcp".to_owned(),
-        email: "bench@example.com".to_owned(),
-        jti: "bench".to_owned(),
-        sid: "bench".to_owned(),
-        iat: now,
-        exp: now + 3_600,
-    })?)
-}
-
-fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
 }
