@@ -23,6 +23,7 @@ pub mod config;
 pub mod id;
 pub mod jwt;
 pub mod lifecycle;
+pub mod limits;
 pub mod oidc;
 pub mod secret;
 pub mod telemetry;

@@ -1,4 +1,5 @@
-//! Who may do what: bearer verification and the challenge for those without one.
+//! Who may do what, and how much: bearer verification, the challenge for those without one, calls at once.
 
 pub mod bearer;
 pub mod challenge;
+pub mod quota;

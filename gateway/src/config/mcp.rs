@@ -14,6 +14,8 @@ pub struct McpConfig {
     pub request_timeout: Duration,
     /// `SLOW_AFTER`: a call that takes longer turns into an SSE response.
     pub slow_after: Duration,
+    /// `MAX_CALLS_PER_USER`: how many calls of one person may be at work on this task.
+    pub max_calls_per_user: usize,
     /// `SESSION_IDLE_TTL`: how long the row of an unused legacy session is kept.
     pub session_idle_ttl: Duration,
     /// `TEST_TOOLS=1`: the tools that tests need are there. Release builds do not know this setting.
@@ -27,11 +29,13 @@ impl McpConfig {
         let keepalive_interval = reader.millis(env::SSE_KEEPALIVE_INTERVAL);
         let request_timeout = reader.millis(env::REQUEST_TIMEOUT);
         let slow_after = reader.millis(env::SLOW_AFTER);
+        let max_calls_per_user = reader.number(env::MAX_CALLS_PER_USER);
         let session_idle_ttl = reader.millis(env::SESSION_IDLE_TTL);
         let read = Self {
             keepalive_interval: keepalive_interval?,
             request_timeout: request_timeout?,
             slow_after: slow_after?,
+            max_calls_per_user: usize::try_from(max_calls_per_user?).ok()?,
             session_idle_ttl: session_idle_ttl?,
             #[cfg(debug_assertions)]
             test_tools: reader.is_on("TEST_TOOLS"),

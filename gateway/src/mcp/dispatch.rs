@@ -12,6 +12,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::access::quota::Quota;
 use crate::config::McpConfig;
 use crate::google::Google;
 use crate::id::TaskId;
@@ -71,6 +72,7 @@ pub struct Mcp {
     /// Idle streams.
     pub wheel: Arc<Wheel>,
     tool_names: HashSet<String>,
+    quota: Quota,
     request_timeout: Duration,
 }
 
@@ -169,6 +171,7 @@ impl Mcp {
             lifecycle: parts.lifecycle,
             sessions: parts.sessions,
             wheel: parts.wheel,
+            quota: Quota::new(config.max_calls_per_user),
             request_timeout: config.request_timeout,
         }
     }
@@ -205,10 +208,13 @@ impl Mcp {
             self.lifecycle.hard().clone(),
         );
         let (id, phrasing) = (request.id.clone(), request.phrasing);
+        let at_work = self.quota.begin(&request.principal.user);
+        let limit = self.quota.limit();
         self.lifecycle.spawn(async move {
             let outcome = tokio::select! {
                 biased;
                 () = cancel.cancelled() => Ok(failed("cancelled", "the call was cancelled")),
+                () = std::future::ready(()), if at_work.is_none() => Ok(too_many_calls(limit)),
                 result = tools.call(&context, &name, arguments) => {
                     result.ok_or_else(|| unknown_tool(&name))
                 }
@@ -217,7 +223,7 @@ impl Mcp {
                     Ok(failed("timeout", &format!("`{name}` took longer than {} s; ask for less", budget.as_secs())))
                 }
             };
-            drop(tracked);
+            drop((tracked, at_work));
             // A receiver that is gone means a client that is gone.
             let _ = done_in.send(phrase(&id, phrasing, outcome));
         });
@@ -274,6 +280,17 @@ fn unknown_tool(name: &str) -> RpcError {
 pub(super) fn failed(code: &str, message: &str) -> CallToolResult {
     let mut result = CallToolResult::error(vec![ContentBlock::text(format!("{code}: {message}"))]);
     result.structured_content = Some(json!({"error": {"code": code, "message": message}}));
+    result
+}
+
+/// A person who has `limit` calls at work has to wait. A result, and no 503: clients do not repeat a request, and their
+/// models understand what a tool says.
+fn too_many_calls(limit: usize) -> CallToolResult {
+    let message =
+        format!("{limit} calls of yours are at work, which is the limit; call again when one has ended");
+    let mut result = failed("rate_limited", &message);
+    result.structured_content =
+        Some(json!({"error": {"code": "rate_limited", "message": message, "retryAfterMs": 1_000}}));
     result
 }
 
