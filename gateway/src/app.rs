@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpListener;
+use tokio::time::Instant;
 
 use crate::access::bearer::Bearer;
 use crate::clock::Clock;
@@ -17,7 +18,7 @@ use crate::config::{Config, ServerConfig};
 use crate::google::Google;
 use crate::id::TaskId;
 use crate::jwt::{KeyError, SigningKeys};
-use crate::lifecycle::{Lifecycle, StopSignals, Stopped};
+use crate::lifecycle::{Lifecycle, Patience, StopSignal, StopSignals, Stopped};
 use crate::mcp::dispatch::{Mcp, Parts};
 use crate::mcp::wheel::Wheel;
 use crate::oauth::OAuth;
@@ -136,7 +137,7 @@ impl Gateway {
         Arc::clone(&self.app)
     }
 
-    /// Serves until a stop begins; the caller then drains.
+    /// Serves until the grace of a stop is over; [`drain`] stops it.
     pub async fn serve(self) {
         let router = web::router(Arc::clone(&self.app));
         self.prepare_store();
@@ -145,25 +146,28 @@ impl Gateway {
         Arc::clone(&self.app.connections).serve(public, router).await;
     }
 
-    /// Serves until a signal asks for a stop, then drains: streams first, then the calls in flight.
+    /// Serves until a signal asks for a stop, then drains.
     pub async fn run(self, mut signals: StopSignals) -> Stopped {
-        let (lifecycle, app) = (self.lifecycle(), self.app());
-        let serving = lifecycle.spawn(self.serve());
+        let app = self.app();
+        let serving = app.lifecycle.spawn(self.serve());
         let signal = signals.next().await;
-        let streams = app.mcp.wheel.drain();
-        tracing::info!(
-            signal,
-            streams,
-            "assuming drain: streams are closed, calls in flight finish"
-        );
+        let server = &app.config.server;
+        let patience = Patience {
+            // Nobody at a terminal has a load balancer that has to notice first.
+            grace: match signal {
+                StopSignal::Terminate => server.drain_grace,
+                StopSignal::Interrupt => Duration::ZERO,
+            },
+            deadline: server.drain_timeout,
+        };
         let abort = async {
             let signal = signals.next().await;
-            tracing::warn!(signal, "second signal: stopping now");
+            tracing::warn!(signal = signal.name(), "second signal: stopping now");
         };
-        let stopped = lifecycle.drain(app.config.server.drain_timeout, abort).await;
+        tracing::info!(signal = signal.name(), "stop requested");
+        let stopped = drain(&app, patience, abort).await;
         serving.abort();
         app.peers.leave().await;
-        tracing::info!(outcome = ?stopped, "stopped");
         stopped
     }
 
@@ -231,6 +235,28 @@ fn own_address(server: &ServerConfig, bound: IpAddr) -> io::Result<IpAddr> {
     Ok(socket.local_addr()?.ip())
 }
 
+/// Stops an app that serves: not ready from now on, streams are told to come back and end, requests are served until
+/// the grace is over, calls in flight finish.
+pub async fn drain(app: &App, patience: Patience, abort: impl Future<Output = ()>) -> Stopped {
+    let began = Instant::now();
+    app.lifecycle.begin_drain();
+    let streams = app.mcp.wheel.drain();
+    tracing::info!(
+        streams,
+        grace_ms = millis(patience.grace),
+        deadline_ms = millis(patience.deadline),
+        "assuming drain: streams are closed, calls in flight finish"
+    );
+    let stopped = app.lifecycle.drain(patience, abort).await;
+    let streams = app.mcp.wheel.cut();
+    tracing::info!(outcome = ?stopped, streams_cut = streams, ms = millis(began.elapsed()), "stopped");
+    stopped
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn assemble(
     config: Config,
     clock: &Clock,
@@ -265,7 +291,7 @@ fn assemble(
     let me = TaskId::random();
     let peers = Peers::new(me, store.clone(), clock.clone(), peer_keys, link);
     let sessions = Sessions::new(sealer, store.clone(), clock.clone(), config.mcp.session_idle_ttl);
-    let wheel = Wheel::start(config.mcp.keepalive_interval, lifecycle);
+    let wheel = Wheel::start(config.mcp.keepalive_interval, clock.clone(), lifecycle);
     let budget = config.mcp.request_timeout;
     let parts = Parts {
         google: google.clone(),

@@ -12,12 +12,17 @@ use tokio::runtime::Runtime;
 use gateway::app::Gateway;
 use gateway::clock::Clock;
 use gateway::config::{self, Config};
-use gateway::lifecycle::StopSignals;
+use gateway::lifecycle::{StopSignals, Stopped};
+use gateway::limits;
 use gateway::telemetry::logging;
 use gateway::version;
 
 /// Exit status for a configuration that cannot be used (`EX_USAGE` of sysexits.h).
 const EXIT_CONFIG: u8 = 64;
+/// Exit status of a stop that left work behind (`EX_TEMPFAIL` of sysexits.h).
+const EXIT_CUT: u8 = 75;
+/// Exit status after a second signal: what shells report for a process that SIGTERM ended.
+const EXIT_ABORTED: u8 = 143;
 /// How long `gateway health` waits. Below the health check's own timeout.
 const HEALTH_TIMEOUT: Duration = Duration::from_secs(4);
 /// How long a stop waits for blocking calls after all else is over.
@@ -85,19 +90,49 @@ fn with_config(run: impl FnOnce(Config) -> ExitCode) -> ExitCode {
     }
 }
 
-fn serve(config: Config) -> Result<ExitCode, Box<dyn Error>> {
+fn serve(mut config: Config) -> Result<ExitCode, Box<dyn Error>> {
     logging::init(&config.log_level, config.log_format)?;
+    fit_open_files(&mut config);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let served = runtime.block_on(async {
         announce(&config);
         let signals = StopSignals::listen()?;
         let gateway = Gateway::start(config, &Clock::system())?;
         tracing::info!(address = %gateway.address()?, "listening");
-        gateway.run(signals).await;
-        Ok(ExitCode::SUCCESS)
+        Ok(gateway.run(signals).await)
     });
-    end(runtime);
-    served
+    match served {
+        Ok(Stopped::Aborted) => runtime.shutdown_background(),
+        _ => end(runtime),
+    }
+    served.map(exit_code)
+}
+
+/// Makes room for `MAX_CONNECTIONS`, or lowers it to what there is room for.
+fn fit_open_files(config: &mut Config) {
+    let open_files = limits::raise_open_files();
+    let wanted = config.server.max_connections;
+    let granted = limits::connections_within(open_files, wanted);
+    if granted < wanted {
+        tracing::warn!(
+            open_files,
+            max_connections = wanted,
+            granted,
+            "`MAX_CONNECTIONS` is `{wanted}`, but this process may have `{}` open files: it takes `{granted}` \
+             connections; raise the hard limit of open files (`ulimit -Hn`, `ulimits` of a container)",
+            open_files.unwrap_or_default(),
+        );
+        config.server.max_connections = granted;
+    }
+}
+
+/// How a stop is told to whoever started the process: docs/reference/exit-codes.md.
+fn exit_code(stopped: Stopped) -> ExitCode {
+    match stopped {
+        Stopped::Clean | Stopped::Hurried => ExitCode::SUCCESS,
+        Stopped::Cut => ExitCode::from(EXIT_CUT),
+        Stopped::Aborted => ExitCode::from(EXIT_ABORTED),
+    }
 }
 
 /// Ends the runtime. Dropping it would wait for every blocking call, and a name lookup that nobody answers takes

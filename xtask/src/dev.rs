@@ -145,7 +145,9 @@ impl Dev {
             .env("GOOGLE_ISSUER", &google.url)
             .env("GOOGLE_API_BASE_URL", &google.url)
             .env("ALLOWED_DOMAIN", DOMAIN)
-            .env("LOG_FORMAT", "text");
+            .env("LOG_FORMAT", "text")
+            // No load balancer has to notice the stop first.
+            .env("DRAIN_GRACE", "0");
         Ok(command)
     }
 }

@@ -63,6 +63,9 @@ variables! {
     /// How many connections may be open; further ones are answered 503 with `Retry-After`.
     MAX_CONNECTIONS { Server, Kind::Number { min: 1, max: 1_000_000 }, Default::Value("25000"),
         "Above the 10000 streams a task is sized for, and a bound on its memory." }
+    /// How long requests are served after SIGTERM before the listener closes; SIGINT does not wait.
+    DRAIN_GRACE { Server, Kind::Millis { min: 0, max: 60_000 }, Default::Value("20000"),
+        "A load balancer may learn of the stop after the task, and sends requests until then." }
     /// How long a stop may take before what is left is cut.
     DRAIN_TIMEOUT { Server, Kind::Millis { min: 1_000, max: 119_000 }, Default::Value("110000"),
         "Below the 120 s after which ECS kills the task." }
@@ -84,6 +87,9 @@ variables! {
     /// How long a call may stay silent before its answer turns into an event stream.
     SLOW_AFTER { Calls, Kind::Millis { min: 0, max: 30_000 }, Default::Value("2000"),
         "Below `REQUEST_TIMEOUT`; most calls are faster and are answered as plain JSON." }
+    /// How many calls of one person may be at work at once; a further one is told to call again later.
+    MAX_CALLS_PER_USER { Calls, Kind::Number { min: 1, max: 10_000 }, Default::Value("64"),
+        "Counted by each task; more than any client has at once, and a bound on what one person takes from others." }
     /// How long the record of an unused session is kept.
     SESSION_IDLE_TTL { Calls, Kind::Millis { min: 1_000, max: 2_592_000_000 }, Default::Value("1800000"),
         "A client that comes back later is still served: its session id carries what is needed." }

@@ -29,6 +29,8 @@ pub struct ServerConfig {
     pub tcp_keepalive: Duration,
     /// `MAX_CONNECTIONS`: further ones are answered 503.
     pub max_connections: usize,
+    /// `DRAIN_GRACE`: how long requests are served after SIGTERM. Below `drain_timeout`.
+    pub drain_grace: Duration,
     /// `DRAIN_TIMEOUT`: how long a stop may take.
     pub drain_timeout: Duration,
     /// `PEER_PORT`: the private port; 0 picks a free one.
@@ -49,10 +51,11 @@ impl ServerConfig {
         let header_timeout = reader.millis(env::HEADER_TIMEOUT);
         let tcp_keepalive = reader.millis(env::TCP_KEEPALIVE);
         let max_connections = reader.number(env::MAX_CONNECTIONS);
+        let drain_grace = reader.millis(env::DRAIN_GRACE);
         let drain_timeout = reader.millis(env::DRAIN_TIMEOUT);
         let peer_port = reader.number(env::PEER_PORT);
         let peer_host = reader.optional(env::PEER_HOST, address::ip);
-        Some(Self {
+        let read = Self {
             host: host?,
             port: u16::try_from(port?).ok()?,
             public_url: public_url?,
@@ -62,10 +65,22 @@ impl ServerConfig {
             header_timeout: header_timeout?,
             tcp_keepalive: tcp_keepalive?,
             max_connections: usize::try_from(max_connections?).ok()?,
+            drain_grace: drain_grace?,
             drain_timeout: drain_timeout?,
             peer_port: u16::try_from(peer_port?).ok()?,
             peer_host: peer_host?,
-        })
+        };
+        if read.drain_grace >= read.drain_timeout {
+            let message = format!(
+                "`DRAIN_GRACE` is `{}`, which is not below `DRAIN_TIMEOUT`, which is `{}`",
+                read.drain_grace.as_millis(),
+                read.drain_timeout.as_millis()
+            );
+            let hint = "lower `DRAIN_GRACE`, else no time is left for the calls in flight";
+            reader.complain(env::DRAIN_GRACE, message, hint);
+            return None;
+        }
+        Some(read)
     }
 
     /// The public origin without a trailing slash: the issuer string, compared byte by byte by clients.

@@ -55,12 +55,14 @@ fn every_variable_changes_the_configuration_alone() {
         ("HEADER_TIMEOUT", "5000"),
         ("TCP_KEEPALIVE", "5000"),
         ("MAX_CONNECTIONS", "10"),
+        ("DRAIN_GRACE", "1000"),
         ("DRAIN_TIMEOUT", "25000"),
         ("PEER_PORT", "8081"),
         ("PEER_HOST", "10.0.0.7"),
         ("SSE_KEEPALIVE_INTERVAL", "5000"),
         ("REQUEST_TIMEOUT", "60000"),
         ("SLOW_AFTER", "500"),
+        ("MAX_CALLS_PER_USER", "5"),
         ("SESSION_IDLE_TTL", "60000"),
         ("ALLOWED_DOMAIN", "example.org"),
         ("GOOGLE_CLIENT_ID", "other"),
@@ -153,10 +155,10 @@ fn numbers_are_refused_outside_their_range_and_accepted_on_its_edge() {
         let (Kind::Millis { min, max } | Kind::Number { min, max }) = variable.kind else {
             continue;
         };
-        // Out of the way of the check across fields.
+        // Out of the way of the checks across fields.
         let name = variable.name;
         let load = |value: &str| {
-            let mut env = env_with(&[("SLOW_AFTER", "0")]);
+            let mut env = env_with(&[("SLOW_AFTER", "0"), ("DRAIN_GRACE", "0")]);
             env.insert(name.to_owned(), value.to_owned());
             Config::load(&env, None)
         };
@@ -192,6 +194,7 @@ fn the_ranges_keep_the_timeout_ladder_in_order() {
     assert!(idle < range(env::KEEP_ALIVE_TIMEOUT).0);
     assert!(range(env::HEADER_TIMEOUT).1 < range(env::KEEP_ALIVE_TIMEOUT).0);
     assert!(range(env::DRAIN_TIMEOUT).1 < 120_000);
+    assert!(load(&[]).server.drain_grace < load(&[]).server.drain_timeout);
     assert!(range(env::SLOW_AFTER).1 <= range(env::SSE_KEEPALIVE_INTERVAL).1);
 }
 
@@ -200,6 +203,10 @@ fn settings_that_contradict_each_other_are_refused() {
     assert_eq!(
         problems(&[("SLOW_AFTER", "5000"), ("REQUEST_TIMEOUT", "5000")]),
         ["`SLOW_AFTER` is `5000`, which is not below `REQUEST_TIMEOUT`, which is `5000`"]
+    );
+    assert_eq!(
+        problems(&[("DRAIN_TIMEOUT", "20000")]),
+        ["`DRAIN_GRACE` is `20000`, which is not below `DRAIN_TIMEOUT`, which is `20000`"]
     );
     assert_eq!(
         problems(&[("SESSION_SECRET_PREVIOUS", SECRET)]),

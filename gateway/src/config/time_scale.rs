@@ -39,6 +39,7 @@ impl Config {
             &mut server.keep_alive_timeout,
             &mut server.header_timeout,
             &mut server.tcp_keepalive,
+            &mut server.drain_grace,
             &mut server.drain_timeout,
             &mut mcp.keepalive_interval,
             &mut mcp.request_timeout,

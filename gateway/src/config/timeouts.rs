@@ -35,6 +35,7 @@ impl Config {
             set(env::SSE_KEEPALIVE_INTERVAL, mcp.keepalive_interval),
             set(env::TCP_KEEPALIVE, server.tcp_keepalive),
             set(env::HEADER_TIMEOUT, server.header_timeout),
+            set(env::DRAIN_GRACE, server.drain_grace),
             set(env::DRAIN_TIMEOUT, server.drain_timeout),
             set(env::REQUEST_TIMEOUT, mcp.request_timeout),
             Timeout {

@@ -11,6 +11,7 @@ use crate::id::TaskId;
 use crate::mcp::dispatch::Mcp;
 use crate::mcp::running::{RunningCall, Step};
 use crate::mcp::sse;
+use crate::mcp::wheel::Hold;
 use crate::session::directory::SessionKey;
 use crate::session::peers::PeerError;
 use crate::session::peers::message::PeerMessage;
@@ -20,10 +21,10 @@ use crate::session::peers::message::PeerMessage;
 const DELIVERIES: usize = 3;
 
 /// Who holds the stream of a session.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub enum Holder {
-    /// This task.
-    Here,
+    /// This task, which keeps the stream open through a drain for as long as this is not dropped.
+    Here(Hold),
     /// Another one.
     At(TaskId),
 }
@@ -37,8 +38,8 @@ impl Mcp {
     /// Who holds the stream of a session: this task, or the `named` one if it says so. To be asked before work is
     /// begun: an answer that nobody can get would be worse than none.
     pub async fn holder(&self, session: SessionKey, named: Option<TaskId>) -> Option<Holder> {
-        if self.wheel.carries(session) {
-            return Some(Holder::Here);
+        if let Some(hold) = self.wheel.hold(session) {
+            return Some(Holder::Here(hold));
         }
         let task = named.filter(|task| *task != self.peers.me())?;
         let question = PeerMessage::Deliver {
@@ -51,7 +52,7 @@ impl Mcp {
     }
 
     /// Sends events on the stream of a session. `false`: the stream or its task is gone.
-    pub async fn pass(&self, holder: Holder, session: SessionKey, events: &Bytes) -> bool {
+    pub async fn pass(&self, holder: &Holder, session: SessionKey, events: &Bytes) -> bool {
         let Holder::At(task) = holder else {
             return self.wheel.send(session, events);
         };
@@ -60,7 +61,7 @@ impl Mcp {
             events: String::from_utf8_lossy(events).into_owned(),
         };
         for _ in 0..DELIVERIES {
-            match self.peers.send(task, &message).await {
+            match self.peers.send(*task, &message).await {
                 Ok(reply) => return reply.found,
                 Err(PeerError::Silent) => {}
                 Err(PeerError::Unknown | PeerError::Refused | PeerError::Rejected) => return false,
@@ -69,7 +70,7 @@ impl Mcp {
         false
     }
 
-    /// Sends what a running call says on the stream of `session`, until its response.
+    /// Sends what a running call says on the stream of `session`, until its response. The stream is held as long.
     pub fn deliver(self: &Arc<Self>, holder: Holder, session: SessionKey, mut call: RunningCall) {
         let mcp = Arc::clone(self);
         self.lifecycle.spawn(async move {
@@ -78,7 +79,7 @@ impl Mcp {
                     Step::Message(message) => (message, false),
                     Step::Response(message) => (message, true),
                 };
-                if !mcp.pass(holder, session, &sse::message(&message)).await {
+                if !mcp.pass(&holder, session, &sse::message(&message)).await {
                     tracing::info!(session = %session.text(), "the stream of a call is gone; its result is dropped");
                     return;
                 }

@@ -4,39 +4,40 @@
 //! in [`SLOTS`] ticks per keep-alive interval. On each tick it notices the clients that are gone, and writes a
 //! comment to the streams whose turn it is, so that the work spreads evenly over the interval.
 
-use std::collections::{HashMap, VecDeque};
-use std::io;
+mod entry;
+
+use std::collections::HashMap;
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use bytes::{Buf as _, Bytes};
+use bytes::Bytes;
 use slab::Slab;
 use socket2::SockRef;
 use tokio::net::TcpStream;
-use tokio::time::Instant;
 
+use crate::clock::Clock;
 use crate::id;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::sse;
 use crate::mcp::standalone::ListVersion;
 use crate::session::directory::SessionKey;
+use entry::Entry;
+pub use entry::Framing;
 
 /// Ticks per keep-alive interval: with 15 s, a client's close is noticed within one second.
 const SLOTS: usize = 15;
-/// Bytes that may wait for a slow reader before its stream is cut. The largest tool result fits twice.
-const MAX_OUTBOX: usize = 4 << 20;
-/// How long a reader may take none of the bytes that wait for it.
-const MAX_STALL: Duration = Duration::from_mins(1);
 /// Idle streams of one session; one more replaces the oldest. No client opens more than a handful.
 const MAX_PER_SESSION: usize = 128;
 /// Streams that are written to without letting others in between.
 const BATCH: usize = 256;
 /// The notification about a changed tool list.
 pub(super) const LIST_CHANGED: &str = "notifications/tools/list_changed";
-/// Base of the `retry:` sent when a stream ends in a drain. Clients try twice, so that two waits have
-/// to span the time until a healthy task answers.
-const DRAIN_RETRY: Duration = Duration::from_secs(1);
+/// The shortest `retry:` of a stream that ends in a drain, and how much longer it may be, so that not all clients come
+/// back at once. Clients try twice: the second attempt is at least four seconds after the end, and a load balancer that
+/// was told before the signal sends even the first one elsewhere.
+const COME_BACK: Duration = Duration::from_secs(2);
+const COME_BACK_JITTER: Duration = Duration::from_secs(2);
 
 /// What an idle stream is for.
 #[derive(Debug)]
@@ -76,8 +77,12 @@ pub enum CloseReason {
     SlowReader,
     /// A newer stream of the same session took its place.
     Replaced,
+    /// The client ended the session with DELETE.
+    SessionEnded,
     /// The process is stopping.
     Drain,
+    /// The process stops now, and what the stream had to say was not all said.
+    Deadline,
 }
 
 impl CloseReason {
@@ -88,7 +93,9 @@ impl CloseReason {
             Self::Transport => "transport",
             Self::SlowReader => "slow_reader",
             Self::Replaced => "replaced",
+            Self::SessionEnded => "session_ended",
             Self::Drain => "drain",
+            Self::Deadline => "deadline",
         }
     }
 }
@@ -104,31 +111,15 @@ pub struct WheelStats {
     pub average: Duration,
 }
 
-struct Entry {
-    socket: Arc<TcpStream>,
-    session: SessionKey,
-    kind: StreamKind,
-    opened: Instant,
-    slot: usize,
-    outbox: Option<Box<Outbox>>,
-    /// Gives the connection's place back when the stream ends.
-    _place: Place,
-}
-
 /// Whatever counts the connection; dropped with it.
 pub type Place = Box<dyn Send + Sync>;
-
-/// Bytes that the socket did not take yet. Exists only while there are any.
-struct Outbox {
-    queue: VecDeque<Bytes>,
-    bytes: usize,
-    progress: Instant,
-}
 
 #[derive(Default)]
 struct Inner {
     streams: Slab<Entry>,
     by_session: HashMap<SessionKey, Vec<usize>>,
+    /// Calls whose answers go out on a stream of the session.
+    held: HashMap<SessionKey, usize>,
     tick: usize,
     draining: bool,
 }
@@ -138,6 +129,7 @@ pub struct Wheel {
     inner: Mutex<Inner>,
     lifecycle: Lifecycle,
     interval: Duration,
+    clock: Clock,
 }
 
 impl std::fmt::Debug for Wheel {
@@ -150,11 +142,12 @@ impl std::fmt::Debug for Wheel {
 
 impl Wheel {
     /// A wheel that writes a comment to every stream once per `interval`, and starts to turn.
-    pub fn start(interval: Duration, lifecycle: &Lifecycle) -> Arc<Self> {
+    pub fn start(interval: Duration, clock: Clock, lifecycle: &Lifecycle) -> Arc<Self> {
         let wheel = Arc::new(Self {
             inner: Mutex::default(),
             lifecycle: lifecycle.clone(),
             interval,
+            clock,
         });
         let turning = Arc::clone(&wheel);
         lifecycle.spawn_loop(async move {
@@ -174,25 +167,18 @@ impl Wheel {
     pub fn adopt(
         self: &Arc<Self>,
         socket: TcpStream,
-        head: &[u8],
+        (head, framing): (&[u8], Framing),
         stream: IdleStream,
         place: Place,
     ) -> Result<(), TcpStream> {
         let mut start = head.to_vec();
-        start.extend_from_slice(&sse::chunk(&[sse::KEEP_ALIVE, &stream.first].concat()));
+        start.extend_from_slice(&framing.frame(&[sse::KEEP_ALIVE, &stream.first].concat()));
         let mut inner = self.lock();
         if inner.draining {
             return Err(socket);
         }
-        let entry = Entry {
-            socket: Arc::new(socket),
-            session: stream.session,
-            kind: stream.kind,
-            opened: Instant::now(),
-            slot: inner.tick % SLOTS,
-            outbox: None,
-            _place: place,
-        };
+        let slot = inner.tick % SLOTS;
+        let entry = Entry::new(socket, framing, slot, (stream.session, stream.kind), place);
         tracing::debug!(session = %entry.session.text(), "SSE stream initiated");
         let key = inner.streams.insert(entry);
         let of_session = inner.by_session.entry(stream.session).or_default();
@@ -201,7 +187,7 @@ impl Wheel {
             let oldest = of_session.remove(0);
             close(&mut inner, oldest, CloseReason::Replaced);
         }
-        self.write(&mut inner, key, start.into());
+        self.put(&mut inner, key, start.into());
         Ok(())
     }
 
@@ -215,14 +201,14 @@ impl Wheel {
         else {
             return false;
         };
-        self.write(&mut inner, key, sse::chunk(events));
+        self.write(&mut inner, key, events);
         inner.streams.contains(key)
     }
 
     /// Tells every client with a stream here that the tool list changed: sessions on their newest stream, listens that
     /// asked for it. Returns how many were told.
     pub async fn tell_list_changed(self: &Arc<Self>, version: ListVersion) -> usize {
-        let plain = sse::chunk(&version.list_changed());
+        let plain = version.list_changed();
         let sessions: Vec<SessionKey> = self.lock().by_session.keys().copied().collect();
         let mut told = 0;
         for batch in sessions.chunks(BATCH) {
@@ -249,10 +235,10 @@ impl Wheel {
                 StreamKind::Listen {
                     list_changed: Some(event),
                     ..
-                } => sse::chunk(&sse::message(event)),
+                } => sse::message(event),
                 StreamKind::Listen { .. } => continue,
             };
-            self.write(&mut inner, key, event);
+            self.write(&mut inner, key, &event);
             told += 1;
         }
         told
@@ -263,25 +249,85 @@ impl Wheel {
         self.lock().by_session.contains_key(&session)
     }
 
-    /// Ends all streams of a session that was deleted. `false`: it has none here.
-    pub fn close_session(&self, session: SessionKey) -> bool {
+    /// Notes that a call is under way whose answer goes out on a stream of the session: a drain leaves the stream
+    /// open for so long. `None`: the session has no stream here.
+    pub fn hold(self: &Arc<Self>, session: SessionKey) -> Option<Hold> {
         let mut inner = self.lock();
-        let keys = inner.by_session.remove(&session).unwrap_or_default();
+        if !inner.by_session.contains_key(&session) {
+            return None;
+        }
+        *inner.held.entry(session).or_default() += 1;
+        Some(Hold {
+            wheel: Arc::clone(self),
+            session,
+        })
+    }
+
+    fn release(self: &Arc<Self>, session: SessionKey) {
+        let mut inner = self.lock();
+        let Some(calls) = inner.held.get_mut(&session) else {
+            return;
+        };
+        *calls -= 1;
+        if *calls > 0 {
+            return;
+        }
+        inner.held.remove(&session);
+        if inner.draining {
+            self.finish_session(&mut inner, session, CloseReason::Drain);
+        }
+    }
+
+    /// Ends all streams of a session that was deleted. `false`: it has none here.
+    pub fn close_session(self: &Arc<Self>, session: SessionKey) -> bool {
+        self.finish_session(&mut self.lock(), session, CloseReason::SessionEnded)
+    }
+
+    fn finish_session(self: &Arc<Self>, inner: &mut Inner, session: SessionKey, reason: CloseReason) -> bool {
+        let keys = inner.by_session.get(&session).cloned().unwrap_or_default();
         for key in &keys {
-            finish(&mut inner, *key, CloseReason::Client);
+            self.finish(inner, *key, reason);
         }
         !keys.is_empty()
     }
 
-    /// Ends every stream: listens with their result, the others with a jittered `retry:`. Refuses new ones.
-    pub fn drain(&self) -> usize {
+    /// Refuses new streams and ends those that are open: listens with their result, the others with a jittered
+    /// `retry:`. The stream of the HTTP+SSE transport ends when its session's calls in flight are answered. How many
+    /// ended now.
+    pub fn drain(self: &Arc<Self>) -> usize {
         let mut inner = self.lock();
         inner.draining = true;
-        let keys: Vec<usize> = inner.streams.iter().map(|(key, _)| key).collect();
+        let ends = |entry: &Entry| {
+            !matches!(entry.kind, StreamKind::HttpSse) || !inner.held.contains_key(&entry.session)
+        };
+        let streams = inner.streams.iter();
+        let keys: Vec<usize> = streams
+            .filter_map(|(key, entry)| ends(entry).then_some(key))
+            .collect();
         for key in &keys {
-            finish(&mut inner, *key, CloseReason::Drain);
+            self.finish(&mut inner, *key, CloseReason::Drain);
         }
         keys.len()
+    }
+
+    /// Closes what is still open when the process ends: readers that did not take their last bytes in time, and
+    /// streams that wait for calls. How many there were.
+    pub fn cut(&self) -> usize {
+        let mut inner = self.lock();
+        let keys: Vec<usize> = inner.streams.iter().map(|(key, _)| key).collect();
+        for key in &keys {
+            close(&mut inner, *key, CloseReason::Deadline);
+        }
+        keys.len()
+    }
+
+    /// Tells a client when to connect again, each another time.
+    pub fn come_back(&self) -> Bytes {
+        let [high, low] = id::random::<2>();
+        let part = u32::from(u16::from_be_bytes([high, low]));
+        let designed = COME_BACK + COME_BACK_JITTER * part / u32::from(u16::MAX);
+        let wait = self.clock.interval(designed);
+        sse::retry(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
     }
 
     /// Numbers for people.
@@ -313,28 +359,35 @@ impl Wheel {
         for (key, entry) in &inner.streams {
             if let Some(reason) = entry.end_seen() {
                 ended.push((key, reason));
-            } else if entry.slot == due && entry.outbox.is_none() {
+            } else if entry.slot == due && !entry.waits() {
                 comments.push(key);
             }
         }
         for (key, reason) in ended {
             close(&mut inner, key, reason);
         }
-        let comment = sse::chunk(sse::KEEP_ALIVE);
         for key in comments {
-            self.write(&mut inner, key, comment.clone());
+            self.write(&mut inner, key, sse::KEEP_ALIVE);
+        }
+    }
+
+    /// Sends events on a stream.
+    fn write(self: &Arc<Self>, inner: &mut Inner, key: usize, events: &[u8]) {
+        if let Some(entry) = inner.streams.get(key) {
+            let data = entry.framing.frame(events);
+            self.put(inner, key, data);
         }
     }
 
     /// Writes now what the socket takes, and leaves the rest to a task that lives until it is written.
-    fn write(self: &Arc<Self>, inner: &mut Inner, key: usize, data: Bytes) {
+    fn put(self: &Arc<Self>, inner: &mut Inner, key: usize, data: Bytes) {
         let Some(entry) = inner.streams.get_mut(key) else {
             return;
         };
-        let had_outbox = entry.outbox.is_some();
+        let had_outbox = entry.waits();
         match entry.push(data) {
             Err(reason) => close(inner, key, reason),
-            Ok(()) if entry.outbox.is_some() && !had_outbox => {
+            Ok(()) if entry.waits() && !had_outbox => {
                 let (wheel, socket) = (Arc::clone(self), Arc::clone(&entry.socket));
                 self.lifecycle
                     .spawn(async move { wheel.flush(key, socket).await });
@@ -350,7 +403,7 @@ impl Wheel {
                 ready = socket.writable() => ready,
                 () = self.lifecycle.hard().cancelled() => return,
                 // The tick decides whether a stalled stream goes on; this task only has to look again.
-                () = tokio::time::sleep(MAX_STALL) => Ok(()),
+                () = tokio::time::sleep(entry::MAX_STALL) => Ok(()),
             };
             let mut inner = self.lock();
             let Some(entry) = inner
@@ -363,11 +416,32 @@ impl Wheel {
             if ready.is_err() {
                 return close(&mut inner, key, CloseReason::Transport);
             }
-            match entry.flush() {
-                Err(reason) => return close(&mut inner, key, reason),
-                Ok(()) if entry.outbox.is_none() => return,
-                Ok(()) => {}
+            match (entry.flush(), entry.ending) {
+                (Ok(()), _) if entry.waits() => {}
+                (Ok(()), None) => return,
+                (Err(reason), _) | (Ok(()), Some(reason)) => return close(&mut inner, key, reason),
             }
+        }
+    }
+
+    /// Says good-bye as the stream's kind asks for, then closes it; a reader that is behind gets its rest first.
+    fn finish(self: &Arc<Self>, inner: &mut Inner, key: usize, reason: CloseReason) {
+        let Some(entry) = inner.streams.get_mut(key) else {
+            return;
+        };
+        if entry.ending.is_some() {
+            return;
+        }
+        let farewell = match &entry.kind {
+            StreamKind::Listen { result, .. } => sse::message(result),
+            StreamKind::Standalone | StreamKind::HttpSse => self.come_back(),
+        };
+        entry.ending = Some(reason);
+        let data = entry.framing.last(&farewell);
+        detach(inner, key);
+        self.put(inner, key, data);
+        if inner.streams.get(key).is_some_and(|entry| !entry.waits()) {
+            close(inner, key, reason);
         }
     }
 
@@ -377,96 +451,39 @@ impl Wheel {
     }
 }
 
-impl Entry {
-    /// Why the stream is over, if it is: read readiness tells of EOF without a system call per stream.
-    fn end_seen(&self) -> Option<CloseReason> {
-        let mut scratch = [0; 256];
-        let read = self.socket.try_read(&mut scratch);
-        match read {
-            Ok(0) => Some(CloseReason::Client),
-            // Whatever a client sends on a stream that only flows one way is ignored.
-            Ok(_) => None,
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                let stalled = self
-                    .outbox
-                    .as_ref()
-                    .is_some_and(|outbox| outbox.progress.elapsed() > MAX_STALL);
-                stalled.then_some(CloseReason::SlowReader)
-            }
-            Err(_) => Some(CloseReason::Transport),
-        }
-    }
+/// A stream of the session has to stay for a call's answer. Dropped when the call is over.
+#[derive(Debug)]
+pub struct Hold {
+    wheel: Arc<Wheel>,
+    session: SessionKey,
+}
 
-    /// Adds data and writes what the socket takes.
-    fn push(&mut self, data: Bytes) -> Result<(), CloseReason> {
-        let outbox = self.outbox.get_or_insert_with(|| {
-            Box::new(Outbox {
-                queue: VecDeque::new(),
-                bytes: 0,
-                progress: Instant::now(),
-            })
-        });
-        if outbox.bytes + data.len() > MAX_OUTBOX {
-            return Err(CloseReason::SlowReader);
-        }
-        outbox.bytes += data.len();
-        outbox.queue.push_back(data);
-        self.flush()
-    }
-
-    fn flush(&mut self) -> Result<(), CloseReason> {
-        let Some(outbox) = &mut self.outbox else {
-            return Ok(());
-        };
-        while let Some(front) = outbox.queue.front_mut() {
-            match self.socket.try_write(front) {
-                Ok(written) => {
-                    outbox.bytes -= written;
-                    outbox.progress = Instant::now();
-                    front.advance(written);
-                    if front.is_empty() {
-                        outbox.queue.pop_front();
-                    }
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(()),
-                Err(_) => return Err(CloseReason::Transport),
-            }
-        }
-        self.outbox = None;
-        Ok(())
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.wheel.release(self.session);
     }
 }
 
-/// Says good-bye as the stream's kind asks for, then closes it.
-fn finish(inner: &mut Inner, key: usize, reason: CloseReason) {
-    let Some(entry) = inner.streams.get_mut(key) else {
+/// From now on no message goes out on the stream.
+fn detach(inner: &mut Inner, key: usize) {
+    let Some(session) = inner.streams.get(key).map(|entry| entry.session) else {
         return;
     };
-    let farewell = match &entry.kind {
-        StreamKind::Listen { result, .. } => sse::message(result),
-        StreamKind::Standalone | StreamKind::HttpSse => {
-            let [jitter, ..] = id::random::<1>();
-            let base = u64::try_from(DRAIN_RETRY.as_millis()).unwrap_or(1_000);
-            sse::retry(base + u64::from(jitter) * 8)
+    if let Some(keys) = inner.by_session.get_mut(&session) {
+        keys.retain(|other| *other != key);
+        if keys.is_empty() {
+            inner.by_session.remove(&session);
         }
-    };
-    // Best effort: a client that does not read now reconnects all the same.
-    let _ = entry.push([&sse::chunk(&farewell), sse::LAST_CHUNK].concat().into());
-    close(inner, key, reason);
+    }
 }
 
 /// Forgets a stream and closes its connection. Every end of a stream passes here, and is logged.
 fn close(inner: &mut Inner, key: usize, reason: CloseReason) {
+    detach(inner, key);
     let Some(entry) = inner.streams.try_remove(key) else {
         return;
     };
-    if let Some(keys) = inner.by_session.get_mut(&entry.session) {
-        keys.retain(|other| *other != key);
-        if keys.is_empty() {
-            inner.by_session.remove(&entry.session);
-        }
-    }
-    if entry.outbox.is_some() {
+    if entry.waits() {
         // A task waits for the reader and shares the socket. This wakes it, and ends the connection now.
         let _ = SockRef::from(&*entry.socket).shutdown(Shutdown::Both);
     }

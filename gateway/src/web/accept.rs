@@ -6,26 +6,27 @@
 use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use bytes::Bytes;
+use axum::extract::ConnectInfo;
+use http::{HeaderMap, HeaderValue, Version, header};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use socket2::{Domain, Socket, TcpKeepalive, Type};
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 use tower::Service as _;
 
 use crate::config::ServerConfig;
 use crate::lifecycle::Lifecycle;
-use crate::mcp::wheel::{IdleStream, Wheel};
+use crate::mcp::wheel::{Framing, IdleStream, StreamKind, Wheel};
 use crate::web::phase::{Phase, PhaseBody, PhaseIo};
+use crate::web::spare::{Spare, UNAVAILABLE};
 
 /// Connections that the kernel may hold until we accept them. With the usual 1,024, half of 5,000
 /// reconnecting streams would wait for a retransmitted SYN.
@@ -38,66 +39,57 @@ const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 const MAX_HEAD: usize = 64 << 10;
 /// Pause after a failed accept: the usual cause, no free descriptors, needs time, not a busy loop.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// Connections over the cap that are being told so; those beyond are closed without a word.
-const MAX_REFUSALS: usize = 256;
-/// How long telling may take.
-const REFUSAL_TIMEOUT: Duration = Duration::from_secs(1);
-/// What a connection is told that cannot be served, before it is closed.
-const UNAVAILABLE: &[u8] =
-    b"HTTP/1.1 503 Service Unavailable\r\nretry-after: 5\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
+/// How long a browser remembers that this name is served over https only: a year. Names below it are left out, as
+/// they may not be ours.
+const HSTS: &str = "max-age=31536000";
 
 /// What every connection shares.
 #[derive(Debug)]
 pub struct Connections {
     config: ServerConfig,
     places: Arc<Semaphore>,
-    refusals: Arc<Semaphore>,
+    spare: Spare,
     wheel: Arc<Wheel>,
     lifecycle: Lifecycle,
 }
 
 /// Lets a handler take its connection away from hyper. In the extensions of every request.
-#[derive(Clone, Debug, Default)]
-pub struct Takeover(Arc<TakeoverState>);
+#[derive(Clone, Debug)]
+pub struct Takeover {
+    state: Arc<TakeoverState>,
+    framing: Framing,
+}
 
 #[derive(Debug, Default)]
 struct TakeoverState {
-    wanted: Mutex<Option<(Bytes, IdleStream)>>,
+    wanted: Mutex<Option<(Framing, IdleStream)>>,
     asked: Notify,
 }
 
 impl Takeover {
-    /// Turns the response into an idle stream with this head. Never returns: the connection loop drops
-    /// the handler together with hyper's side of the connection.
-    pub async fn become_idle(&self, head: Bytes, stream: IdleStream) -> Infallible {
-        *self.0.wanted.lock().unwrap_or_else(PoisonError::into_inner) = Some((head, stream));
-        self.0.asked.notify_waiters();
+    /// Turns the response into an idle stream. Never returns: the connection loop drops the handler together with
+    /// hyper's side of the connection.
+    pub async fn become_idle(&self, stream: IdleStream) -> Infallible {
+        *self.state.lock() = Some((self.framing, stream));
+        self.state.asked.notify_waiters();
         std::future::pending().await
     }
+}
 
+impl TakeoverState {
     /// Completes once a handler asked; again at every call after that.
     async fn asked(&self) {
         loop {
-            let asked = self.0.asked.notified();
-            if self
-                .0
-                .wanted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .is_some()
-            {
+            let asked = self.asked.notified();
+            if self.lock().is_some() {
                 return;
             }
             asked.await;
         }
     }
 
-    fn take(&self) -> Option<(Bytes, IdleStream)> {
-        self.0
-            .wanted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take()
+    fn lock(&self) -> MutexGuard<'_, Option<(Framing, IdleStream)>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -116,9 +108,9 @@ impl Connections {
     pub fn new(config: ServerConfig, wheel: Arc<Wheel>, lifecycle: Lifecycle) -> Arc<Self> {
         let places = Arc::new(Semaphore::new(config.max_connections));
         Arc::new(Self {
+            spare: Spare::new(),
             config,
             places,
-            refusals: Arc::new(Semaphore::new(MAX_REFUSALS)),
             wheel,
             lifecycle,
         })
@@ -131,12 +123,13 @@ impl Connections {
             .saturating_sub(self.places.available_permits())
     }
 
-    /// Accepts until a stop begins.
+    /// Accepts until the grace of a stop is over. Whoever is connected by then is still served.
     pub async fn serve(self: Arc<Self>, listener: TcpListener, router: Router) {
         loop {
             let accepted = tokio::select! {
+                biased;
                 accepted = listener.accept() => accepted,
-                () = self.lifecycle.soft().cancelled() => return,
+                () = self.lifecycle.closing().cancelled() => return,
             };
             match accepted {
                 Ok((socket, peer)) => self.clone().welcome(socket, peer, router.clone()),
@@ -158,13 +151,10 @@ impl Connections {
         } else {
             tracing::warn!(
                 limit = self.config.max_connections,
-                "connection refused: all places are taken"
+                "all places are taken: a connection gets `/health`, `/ready` or 503"
             );
-            if let Ok(turn) = Arc::clone(&self.refusals).try_acquire_owned() {
-                lifecycle.spawn(async move {
-                    let _ = tokio::time::timeout(REFUSAL_TIMEOUT, turn_away(socket)).await;
-                    drop(turn);
-                });
+            if let Some(serving) = self.spare.serve(socket, peer, router) {
+                lifecycle.spawn(serving);
             }
         }
     }
@@ -196,15 +186,21 @@ impl Connections {
             self.config.header_timeout,
             self.config.keep_alive_timeout,
         ));
-        let takeover = Takeover::default();
-        let service = service_fn(|request: hyper::Request<Incoming>| {
+        let takeover = Arc::<TakeoverState>::default();
+        let service = service_fn(|mut request: hyper::Request<Incoming>| {
             phase.request_begins();
-            let (mut router, phase, takeover) = (router.clone(), Arc::clone(&phase), takeover.clone());
+            let framing = match request.version() {
+                Version::HTTP_10 => Framing::UntilClose,
+                _ => Framing::Chunked,
+            };
+            let state = Arc::clone(&takeover);
+            request.extensions_mut().insert(Takeover { state, framing });
+            request.extensions_mut().insert(ConnectInfo(peer));
+            let (answer, phase) = (router.clone().call(request.map(Body::new)), Arc::clone(&phase));
+            let this = &self;
             async move {
-                let mut request = request.map(Body::new);
-                request.extensions_mut().insert(takeover);
-                request.extensions_mut().insert(axum::extract::ConnectInfo(peer));
-                let response = router.call(request).await?;
+                let mut response = answer.await?;
+                this.complete(response.headers_mut());
                 Ok::<_, Infallible>(response.map(|body| PhaseBody::new(body, phase)))
             }
         });
@@ -213,7 +209,7 @@ impl Connections {
             .header_read_timeout(None)
             .max_header_size(MAX_HEAD)
             .serve_connection(io, service);
-        let mut draining = false;
+        let mut closing = false;
         loop {
             tokio::select! {
                 biased;
@@ -225,32 +221,77 @@ impl Connections {
                     return;
                 }
                 () = phase.expired() => return,
-                () = self.lifecycle.soft().cancelled(), if !draining => {
-                    draining = true;
+                () = self.lifecycle.closing().cancelled(), if !closing => {
+                    closing = true;
+                    if phase.is_fresh() {
+                        return;
+                    }
                     std::pin::Pin::new(&mut connection).graceful_shutdown();
                 }
             }
         }
         let socket = connection.into_parts().io.into_inner().into_inner();
-        if let Some((head, stream)) = takeover.take()
-            && let Err(socket) = self.wheel.adopt(socket, &head, stream, Box::new(place))
-        {
-            // A stop came between the handler's look and now. The answer fits into any socket's buffer.
-            let _ = socket.try_write(UNAVAILABLE);
+        let wanted = takeover.lock().take();
+        if let Some((framing, stream)) = wanted {
+            self.hand_over(socket, framing, stream, place);
         }
     }
-}
 
-/// Answers the first request of a connection that there is no place for.
-async fn turn_away(mut socket: TcpStream) -> io::Result<()> {
-    let mut request = [0; 4096];
-    // An answer before the request is an error to most clients.
-    if socket.read(&mut request).await? == 0 {
-        return Ok(());
+    /// Headers that do not depend on the route.
+    fn complete(&self, headers: &mut HeaderMap) {
+        if self.lifecycle.is_draining() {
+            // Else the load balancer would use the connection again just when it closes.
+            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+        }
+        if self.is_https() {
+            headers.insert(header::STRICT_TRANSPORT_SECURITY, HeaderValue::from_static(HSTS));
+        }
     }
-    socket.write_all(UNAVAILABLE).await?;
-    socket.shutdown().await?;
-    // Closing with unread bytes resets the connection, and the answer may be lost with it.
-    while socket.read(&mut request).await? > 0 {}
-    Ok(())
+
+    fn is_https(&self) -> bool {
+        self.config.public_url.scheme() == "https"
+    }
+
+    /// Leaves a connection to the wheel, or says that it comes too late.
+    fn hand_over(
+        &self,
+        socket: TcpStream,
+        framing: Framing,
+        stream: IdleStream,
+        place: OwnedSemaphorePermit,
+    ) {
+        let head = self.stream_head(framing);
+        let http_sse = matches!(stream.kind, StreamKind::HttpSse);
+        if let Err(socket) = self
+            .wheel
+            .adopt(socket, (&head, framing), stream, Box::new(place))
+        {
+            // A stop came between the handler's look and now. The answer fits into any socket's buffer.
+            let answer = if http_sse {
+                [
+                    self.stream_head(Framing::UntilClose),
+                    self.wheel.come_back().to_vec(),
+                ]
+                .concat()
+            } else {
+                UNAVAILABLE.to_vec()
+            };
+            let _ = socket.try_write(&answer);
+        }
+    }
+
+    /// The head of the response that an idle stream is.
+    fn stream_head(&self, framing: Framing) -> Vec<u8> {
+        let mut head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\
+            cache-control: no-cache, no-transform\r\nx-accel-buffering: no\r\nconnection: close\r\n"
+            .to_vec();
+        if framing == Framing::Chunked {
+            head.extend_from_slice(b"transfer-encoding: chunked\r\n");
+        }
+        if self.is_https() {
+            head.extend_from_slice(format!("strict-transport-security: {HSTS}\r\n").as_bytes());
+        }
+        head.extend_from_slice(b"\r\n");
+        head
+    }
 }

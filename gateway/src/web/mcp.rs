@@ -15,7 +15,6 @@ use serde::Deserialize;
 
 use crate::access::challenge::challenge;
 use crate::id::TaskId;
-use crate::mcp::deliver::Holder;
 use crate::mcp::dispatch::Reply;
 use crate::mcp::durable::Resumed;
 use crate::mcp::envelope::{self, Message, RequestId};
@@ -32,7 +31,7 @@ use crate::session::seal::{LEGACY_VERSIONS, Transport};
 use crate::web::App;
 use crate::web::accept::Takeover;
 use crate::web::body::{self, BodyError};
-use crate::web::mcp::streams::{answer_call, event_stream, idle};
+use crate::web::mcp::streams::{answer_call, event_response, event_stream, idle};
 
 /// Largest message. Far above every honest one, far below what hurts.
 const MAX_BODY: usize = 4 << 20;
@@ -122,7 +121,10 @@ async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) ->
         return resume(app, principal, session, from).await;
     }
     if app.lifecycle.is_draining() {
-        return Err(unavailable("the gateway is stopping; connect again"));
+        return match session {
+            Some(_) => Err(unavailable("the gateway is stopping; connect again")),
+            None => Ok(come_back_later(app)),
+        };
     }
     let seen = last_event.and_then(ListVersion::parse);
     let stream = match (session, last_event) {
@@ -158,6 +160,12 @@ async fn resume(
         Resumed::Over => Err(method_not_allowed()),
         Resumed::Events(events) => Ok(event_stream(events, app.config.mcp.keepalive_interval)),
     }
+}
+
+/// A stream that ends at once. Clients of the HTTP+SSE transport take any status but 200 for the end of the server,
+/// and a stream that ends for a reason to connect again.
+fn come_back_later(app: &App) -> Response {
+    event_response(Body::from(app.mcp.wheel.come_back()))
 }
 
 /// DELETE: the client ends its session.
@@ -211,18 +219,21 @@ async fn messages(
     let holder = if let Message::Request { .. } = message {
         let named = query.task.as_deref().and_then(TaskId::parse);
         let holder = app.mcp.holder(session.key, named).await;
-        holder.ok_or_else(unconnected)?
+        Some(holder.ok_or_else(unconnected)?)
     } else {
-        Holder::Here
+        None
     };
     let reply = app.mcp.legacy(&principal, Some(&session), message).await;
     match reply {
         Reply::Message { body, .. } => {
-            if !app.mcp.pass(holder, session.key, &sse::message(&body)).await {
+            let holder = holder.ok_or_else(unconnected)?;
+            if !app.mcp.pass(&holder, session.key, &sse::message(&body)).await {
                 return Err(unconnected());
             }
         }
-        Reply::Call(call) => app.mcp.deliver(holder, session.key, call),
+        Reply::Call(call) => app
+            .mcp
+            .deliver(holder.ok_or_else(unconnected)?, session.key, call),
         Reply::Accepted | Reply::Idle(_) => {}
     }
     Ok(StatusCode::ACCEPTED)

@@ -10,6 +10,7 @@ pub mod origin;
 pub mod pages;
 pub mod peer;
 pub mod phase;
+mod spare;
 pub mod status;
 
 use std::sync::Arc;

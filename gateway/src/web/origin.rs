@@ -168,6 +168,7 @@ mod tests {
             header_timeout: Duration::from_secs(10),
             tcp_keepalive: Duration::from_secs(10),
             max_connections: 10,
+            drain_grace: Duration::from_secs(20),
             drain_timeout: Duration::from_secs(110),
             peer_port: 0,
             peer_host: None,

@@ -20,9 +20,11 @@ use tokio::time::Instant;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
+    /// Accepted, and no byte arrived yet. It owes us a request as soon as one whose head arrives.
+    Fresh,
     /// Between requests.
     Idle,
-    /// Bytes of a request head arrive. A new connection starts here: it owes us a request.
+    /// Bytes of a request head arrive.
     Head,
     /// A request is answered; its own budgets apply.
     Busy,
@@ -49,7 +51,7 @@ impl Phase {
     /// A connection that was just accepted.
     pub fn new(header_timeout: Duration, keep_alive_timeout: Duration) -> Self {
         let now = Mutex::new(Now {
-            state: State::Head,
+            state: State::Fresh,
             since: Instant::now(),
             dirty: false,
         });
@@ -59,6 +61,11 @@ impl Phase {
             header_timeout,
             keep_alive_timeout,
         }
+    }
+
+    /// Whether nothing arrived yet.
+    pub fn is_fresh(&self) -> bool {
+        self.lock().state == State::Fresh
     }
 
     /// A request head is complete.
@@ -106,7 +113,7 @@ impl Phase {
         let now = self.lock();
         match now.state {
             State::Idle => Some(now.since + self.keep_alive_timeout),
-            State::Head => Some(now.since + self.header_timeout),
+            State::Fresh | State::Head => Some(now.since + self.header_timeout),
             State::Busy => None,
         }
     }
@@ -118,8 +125,14 @@ impl Phase {
     }
 
     fn bytes_arrived(&self) {
-        if self.lock().state == State::Idle {
-            self.enter(State::Head);
+        let mut now = self.lock();
+        match now.state {
+            State::Idle => {
+                now.state = State::Head;
+                now.since = Instant::now();
+            }
+            State::Fresh => now.state = State::Head,
+            State::Head | State::Busy => {}
         }
     }
 

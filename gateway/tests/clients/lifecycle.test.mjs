@@ -1,13 +1,16 @@
 // The process itself: start-up output, bad settings, health, stop with streams open, Google out of reach.
 
 import assert from 'node:assert/strict';
+import { mkdtemp } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { test } from 'node:test';
 
 import { Client } from '@modelcontextprotocol/sdk/client/index.js';
 import { StreamableHTTPClientTransport } from '@modelcontextprotocol/sdk/client/streamableHttp.js';
 
 import { Login, connect } from './support/login.mjs';
-import { freePort, start, stop } from './support/processes.mjs';
+import { freePort, start, stop, until } from './support/processes.mjs';
 import { startGateway, startStack } from './support/stack.mjs';
 
 const nowhere = { url: 'http://127.0.0.1:9', clientId: 'id', clientSecret: 'secret' };
@@ -82,6 +85,71 @@ test('SIGTERM with 50 streams open closes the streams first and exits 0 within s
   assert.ok(Date.now() - began < 10_000);
   for (const text of await Promise.all(texts)) assert.match(text, /retry: \d+\n\n$/);
   await client.close();
+  const lines = stack.gateway.child.printed.filter((line) => line.includes('stream disconnected'));
+  const drained = lines.filter((line) => line.includes('"reason":"drain"'));
+  assert.ok(drained.length >= 50, `${drained.length} ends of streams are logged as a drain`);
+});
+
+test('SIGTERM leaves the time of DRAIN_GRACE to whoever does not know yet, and the process ends soon after', async () => {
+  const gateway = await startGateway(nowhere, { DRAIN_GRACE: '1500' });
+  const { child, url } = gateway;
+  const began = Date.now();
+  child.kill('SIGTERM');
+  const [ready] = await until('the stop', async () => {
+    const answer = await fetch(`${url}/ready`);
+    return answer.status === 503 && [answer];
+  });
+  assert.equal(ready.headers.get('connection'), 'close');
+  let served = 0;
+  while (Date.now() - began < 1200) {
+    const health = await fetch(`${url}/health`);
+    assert.equal((await health.json()).status, 'draining');
+    assert.equal((await fetch(gateway.mcp, { method: 'POST', body: '{}' })).status, 401);
+    served += 1;
+  }
+  assert.ok(served > 5, `${served} requests`);
+  assert.deepEqual(await child.exited, { code: 0, signal: null });
+  const took = Date.now() - began;
+  assert.ok(took >= 1500 && took < 4000, `${took} ms`);
+  await gateway.stop();
+});
+
+test('SIGINT, which comes from a terminal, does not wait for a load balancer', async () => {
+  const gateway = await startGateway(nowhere, { DRAIN_GRACE: '20000' });
+  const began = Date.now();
+  gateway.child.kill('SIGINT');
+  assert.deepEqual(await gateway.child.exited, { code: 0, signal: null });
+  assert.ok(Date.now() - began < 3000, `${Date.now() - began} ms`);
+  await gateway.stop();
+});
+
+test('a second signal ends the process at once, with 143', async () => {
+  for (const second of ['SIGTERM', 'SIGINT']) {
+    const gateway = await startGateway(nowhere, { DRAIN_GRACE: '20000' });
+    const began = Date.now();
+    gateway.child.kill('SIGTERM');
+    await until('the stop', async () => (await fetch(`${gateway.url}/ready`)).status === 503);
+    gateway.child.kill(second);
+    assert.deepEqual(await gateway.child.exited, { code: 143, signal: null });
+    assert.ok(Date.now() - began < 3000, `${Date.now() - began} ms`);
+    assert.match(gateway.child.output.join('\n'), new RegExp(`second signal.*${second}|${second}.*second signal`));
+    await gateway.stop();
+  }
+});
+
+test('with fewer open files than MAX_CONNECTIONS needs it takes fewer connections, and says so', async () => {
+  const port = await freePort();
+  const few = start('sh', ['-c', `ulimit -n 1000; exec "$0" serve`, gatewayBin], {
+    env: {
+      PORT: String(port), PUBLIC_URL: `http://127.0.0.1:${port}`, SESSION_SECRET: 'b2f81d0c97e64a35a1c0d87e6f2b94c3',
+      GOOGLE_CLIENT_ID: 'a', GOOGLE_CLIENT_SECRET: 'b', ALLOWED_DOMAIN: 'example.com',
+      DATA_DIR: await mkdtemp(join(tmpdir(), 'gateway-')), DRAIN_GRACE: '0',
+    },
+  });
+  await until('the gateway', async () => (await fetch(`http://127.0.0.1:${port}/health`)).ok, [few]);
+  const warning = few.output.find((line) => line.includes('`MAX_CONNECTIONS` is `25000`'));
+  assert.match(warning ?? '', /may have `1000` open files: it takes `488` connections.*ulimit -Hn/);
+  assert.equal((await stop(few)).code, 0);
 });
 
 test('gateway health says whether the gateway on this machine answers', async () => {

@@ -56,7 +56,7 @@ async fn a_connection_beyond_the_cap_is_told_so() {
     let app = Setup::default().env("MAX_CONNECTIONS", "1").start().await;
     let _first = kept_alive(&app).await;
     for _ in 0..20 {
-        let answer = app.http.get(format!("{}/health", app.url)).send().await.unwrap();
+        let answer = app.http.get(format!("{}/status", app.url)).send().await.unwrap();
         assert_eq!(answer.status(), 503);
     }
 }
@@ -75,8 +75,7 @@ async fn a_reader_that_stalls_does_not_hold_up_a_stop() {
         sent += 1;
         assert!(sent < 100, "nobody reads, and the outbox has a bound");
     }
-    let stopped = app.app.lifecycle.drain(5 * SECOND, std::future::pending()).await;
-    assert_eq!(stopped, Stopped::Clean);
+    assert_eq!(app.drain(Duration::ZERO, 5 * SECOND).await, Stopped::Clean);
 }
 
 #[tokio::test]
@@ -155,8 +154,7 @@ async fn a_call_that_outlasts_a_stop_is_told_so_before_the_process_ends() {
     ))
     .await;
     google.accept().await.unwrap();
-    let stopped = app.app.lifecycle.drain(SECOND, std::future::pending()).await;
-    assert_eq!(stopped, Stopped::Forced);
+    assert_eq!(app.drain(Duration::ZERO, SECOND).await, Stopped::Hurried);
     // What is not on the way by now never will be.
     let mut answer = String::new();
     let mut socket = raw.socket.into_std().unwrap();

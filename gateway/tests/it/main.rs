@@ -13,13 +13,16 @@ mod bad_input;
 mod clock;
 #[cfg(test)]
 mod connections;
+mod drain;
 mod durable;
 mod fleet;
 mod hostile;
 mod http_edges;
 mod http_reference;
 mod isolation;
+mod limits;
 mod login;
+mod memory;
 mod offers;
 mod outage;
 mod peers;

@@ -38,7 +38,12 @@ pub(super) fn event_stream(events: BoxStream<'static, Bytes>, interval: Duration
     });
     let start = stream::iter([Bytes::from_static(sse::KEEP_ALIVE)]);
     let body = start.chain(commented).map(Ok::<_, Infallible>);
-    let mut response = Response::new(Body::from_stream(body));
+    event_response(Body::from_stream(body))
+}
+
+/// A response with these events.
+pub(super) fn event_response(events: Body) -> Response {
+    let mut response = Response::new(events);
     let headers = response.headers_mut();
     headers.insert(
         header::CONTENT_TYPE,
@@ -54,14 +59,10 @@ pub(super) fn event_stream(events: BoxStream<'static, Bytes>, interval: Duration
 
 /// Leaves hyper: the wheel answers this request.
 pub(super) async fn idle(stream: IdleStream, takeover: Option<Takeover>) -> Result<Response, Refused> {
-    let head = Bytes::from_static(
-        b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncache-control: no-cache, no-transform\r\n\
-          x-accel-buffering: no\r\ntransfer-encoding: chunked\r\nconnection: close\r\n\r\n",
-    );
     let Some(takeover) = takeover else {
         return Err(unavailable(
             "streams need a connection of the gateway's own listener",
         ));
     };
-    match takeover.become_idle(head, stream).await {}
+    match takeover.become_idle(stream).await {}
 }

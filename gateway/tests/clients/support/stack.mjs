@@ -40,6 +40,8 @@ export async function startGateway(google, extraEnv = {}, port = undefined, data
       GOOGLE_API_BASE_URL: google.url,
       ALLOWED_DOMAIN: 'example.com',
       LOG_LEVEL: 'debug',
+      // No load balancer has to notice a stop first.
+      DRAIN_GRACE: '0',
       ...extraEnv,
     },
   });

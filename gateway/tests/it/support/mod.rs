@@ -13,7 +13,7 @@ use gateway::clock::Clock;
 use gateway::config::{Config, store::Backend};
 use gateway::id::UserId;
 use gateway::jwt::{Claims, SigningKeys};
-use gateway::lifecycle::Lifecycle;
+use gateway::lifecycle::{Lifecycle, Patience, Stopped};
 use gateway::secret::Keyring;
 use gateway::session::peers::message::PeerMessage;
 use gateway::web::App;
@@ -46,8 +46,7 @@ pub struct TestApp {
 
 impl Drop for TestApp {
     fn drop(&mut self) {
-        self.lifecycle.soft().cancel();
-        self.lifecycle.hard().cancel();
+        self.lifecycle.end();
     }
 }
 
@@ -169,6 +168,12 @@ pub async fn start() -> TestApp {
 }
 
 impl TestApp {
+    /// Stops as a signal would.
+    pub async fn drain(&self, grace: Duration, deadline: Duration) -> Stopped {
+        let patience = Patience { grace, deadline };
+        gateway::app::drain(&self.app, patience, std::future::pending()).await
+    }
+
     /// An access token for `user`, as the gateway itself would sign it.
     pub fn token(&self, user: &str) -> String {
         self.token_for(user, "/mcp")
