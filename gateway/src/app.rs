@@ -91,7 +91,7 @@ impl Gateway {
         let private = match config.store.backend {
             Backend::DynamoDb { .. } => Some(bind(config.server.peer_port)?),
             // Nobody else can use this store.
-            Backend::Embedded { .. } => None,
+            Backend::Memory | Backend::Embedded { .. } => None,
         };
         Self::with_sockets(config, clock, Sockets { public, private })
     }

@@ -13,6 +13,7 @@ mod interrupt;
 mod links;
 mod machine;
 mod ministack;
+mod moto;
 mod npm;
 mod problem;
 mod process;

@@ -119,6 +119,9 @@ variables! {
     /// An endpoint that speaks the DynamoDB API.
     DYNAMODB_ENDPOINT { Store, Kind::Text("an http or https URL"), Default::Described("that of the AWS region"),
         "Read with `STORE=dynamodb` only; region and credentials come from the AWS SDK's own variables." }
+    /// An endpoint that speaks the KMS API.
+    KMS_ENDPOINT { Store, Kind::Text("an http or https URL"), Default::Described("that of the key's AWS region"),
+        "Read with `STORE=dynamodb` only; differs only where an emulator plays KMS." }
     /// The table of sessions and of what expires with them.
     SESSIONS_TABLE { Store, TABLE, Default::Value("mcp-gateway-sessions"),
         "Environments that share an AWS account need names of their own." }
@@ -132,9 +135,13 @@ variables! {
     /// The secret before the current one, which still opens and verifies what it sealed and signed.
     SESSION_SECRET_PREVIOUS { Keys, SECRET, Default::Described("none"),
         "Set during a rotation, so that nobody has to log in again.", secret: true }
+    /// The KMS key that encrypts credentials at rest.
+    KMS_KEY_ARN { Keys, Kind::Text("the ARN of a KMS key, `arn:aws:kms:REGION:ACCOUNT:key/ID`"),
+        Default::Described("required with `STORE=dynamodb`"),
+        "All tasks share it; records that another key encrypted still open as long as the task may use that key." }
     /// The local key file that encrypts credentials at rest.
     MASTER_KEY_FILE { Keys, Kind::Text("a path"), Default::Described("`master.key` in `DATA_DIR`"),
-        "Made with mode 0600 when missing; with `STORE=dynamodb` it is required and shared by all tasks." }
+        "Read with `STORE=embedded` only; made with mode 0600 when missing." }
 
     /// The least important log lines that are written.
     LOG_LEVEL { Process, Kind::OneOf(&["error", "warn", "info", "debug", "trace"]), Default::Value("info"),

@@ -11,8 +11,7 @@ const FOREIGN: &[(&str, &str)] = &[
         "GOOGLE_REDIRECT_URI",
         "it is always `PUBLIC_URL` followed by `/auth/callback`",
     ),
-    ("KMS_KEY_ARN", "the key at rest is `MASTER_KEY_FILE`"),
-    ("KMS_KEY_ID", "the key at rest is `MASTER_KEY_FILE`"),
+    ("KMS_KEY_ID", "set `KMS_KEY_ARN`"),
     ("RUST_LOG", "set `LOG_LEVEL`"),
 ];
 
@@ -111,7 +110,7 @@ mod tests {
             warnings,
             [
                 "`DYNAMODB_TABLE_NAME` is not read; set `SESSIONS_TABLE` and `TOKENS_TABLE`",
-                "`KMS_KEY_ID` is not read; the key at rest is `MASTER_KEY_FILE`",
+                "`KMS_KEY_ID` is not read; set `KMS_KEY_ARN`",
                 "`RUST_LOG` is not read; set `LOG_LEVEL`",
             ]
         );

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use super::variable::{Default as Preset, Kind};
 use super::*;
 
+const KEY: &str = "arn:aws:kms:eu-west-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab";
 const SECRET: &str = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b";
 
 /// What every start needs, changed and extended by `changes`; an empty value unsets.
@@ -77,6 +78,8 @@ fn every_variable_changes_the_configuration_alone() {
             "SESSION_SECRET_PREVIOUS",
             "b94d27b9934d3e08a52e52d7da7dabfac484efe3",
         ),
+        ("KMS_KEY_ARN", KEY),
+        ("KMS_ENDPOINT", "http://localhost:5000"),
         ("MASTER_KEY_FILE", "/run/secrets/master.key"),
         ("LOG_LEVEL", "debug"),
         ("LOG_FORMAT", "text"),
@@ -87,7 +90,7 @@ fn every_variable_changes_the_configuration_alone() {
     let covered: BTreeSet<_> = changed.iter().map(|(name, _)| *name).chain(untold).collect();
     assert_eq!(covered, env::ALL.iter().map(|known| known.name).collect());
     for (name, value) in changed {
-        let with_key = [(name, value), ("MASTER_KEY_FILE", "/run/secrets/master.key")];
+        let with_key = [(name, value), ("KMS_KEY_ARN", KEY)];
         let changes = if name == "STORE" {
             &with_key[..]
         } else {
@@ -218,19 +221,60 @@ fn settings_that_contradict_each_other_are_refused() {
     );
     assert_eq!(
         problems(&[("STORE", "dynamodb")]),
-        ["`MASTER_KEY_FILE` is not set, and `STORE` is `dynamodb`"]
+        ["`KMS_KEY_ARN` is not set, and `STORE` is `dynamodb`"]
+    );
+    assert_eq!(
+        problems(&[("STORE", "dynamodb"), ("KMS_KEY_ARN", " ")]),
+        ["`KMS_KEY_ARN` is not set, and `STORE` is `dynamodb`"]
     );
 }
 
 #[test]
 fn the_store_follows_its_engine() {
-    let embedded = load(&[("DATA_DIR", "/srv/state")]).store;
-    assert_eq!(embedded.master_key_file.to_str(), Some("/srv/state/master.key"));
-    assert!(
-        matches!(embedded.backend, store::Backend::Embedded { data_dir: Some(dir) } if dir.ends_with("state"))
+    let embedded = load(&[("DATA_DIR", "/srv/state")]).store.backend;
+    let store::Backend::Embedded {
+        data_dir,
+        master_key_file,
+    } = embedded
+    else {
+        panic!("{embedded:?}");
+    };
+    assert_eq!(data_dir.to_str(), Some("/srv/state"));
+    assert_eq!(master_key_file.to_str(), Some("/srv/state/master.key"));
+    let aws = load(&[("STORE", "DynamoDB"), ("KMS_KEY_ARN", KEY)]).store.backend;
+    let store::Backend::DynamoDb { endpoint: None, kms } = aws else {
+        panic!("{aws:?}");
+    };
+    assert_eq!(
+        (kms.key.as_str(), kms.key.region(), kms.endpoint),
+        (KEY, "eu-west-1", None)
     );
-    let aws = load(&[("STORE", "DynamoDB"), ("MASTER_KEY_FILE", "/run/key")]).store;
-    assert!(matches!(aws.backend, store::Backend::DynamoDb { endpoint: None }));
+}
+
+#[test]
+fn only_the_arn_of_a_key_names_a_kms_key() {
+    for good in [
+        KEY,
+        "arn:aws-us-gov:kms:us-gov-west-1:123456789012:key/mrk-1234abcd12ab34cd56ef1234567890ab",
+    ] {
+        let config = load(&[("STORE", "dynamodb"), ("KMS_KEY_ARN", good)]);
+        assert!(format!("{config:?}").contains(good));
+    }
+    for bad in [
+        "1234abcd-12ab-34cd-56ef-1234567890ab",
+        "alias/gateway",
+        "arn:aws:kms:eu-west-1:123456789012:alias/gateway",
+        "arn:aws:kms:eu-west-1:123456789012:key/",
+        "arn:aws:kms:eu-west-1:1234:key/1234abcd",
+        "arn:aws:kms::123456789012:key/1234abcd",
+        "arn:aws:s3:eu-west-1:123456789012:key/1234abcd",
+        "arn:aws:kms:eu-west-1:123456789012:key/1234abcd:more",
+        "arn:aws:kms:eu-west-1:123456789012:key/12 34",
+    ] {
+        let message = problems(&[("STORE", "dynamodb"), ("KMS_KEY_ARN", bad)]).concat();
+        let expected = "`KMS_KEY_ARN` must be the ARN of a KMS key, `arn:aws:kms:REGION:ACCOUNT:key/ID`";
+        assert_eq!(message, format!("{expected}, got `{bad}`"));
+    }
 }
 
 #[test]

@@ -228,8 +228,7 @@ impl World {
         let google = FakeGoogle::start(handler).await;
         let clock = Clock::manual(Timestamp::from_second(START).unwrap());
         let config = StoreConfig {
-            backend: Backend::Embedded { data_dir: None },
-            master_key_file: "unused".into(),
+            backend: Backend::Memory,
             sessions_table: "sessions".to_owned(),
             tokens_table: "tokens".to_owned(),
         };

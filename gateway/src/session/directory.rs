@@ -318,9 +318,9 @@ mod tests {
 
     use super::*;
     use crate::secret::Keyring;
-    use crate::store::faults::{self, Fault, Faulty};
+    use crate::store::faults::{self, Fault, Faults};
 
-    async fn sessions() -> (Sessions, Faulty, UserId) {
+    async fn sessions() -> (Sessions, Faults, UserId) {
         let (store, engine) = faults::store().await;
         let keyring = Keyring::new("a secret for tests only".to_owned().into(), Vec::new());
         let clock = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap());
@@ -333,7 +333,7 @@ mod tests {
         let (sessions, engine, user) = sessions().await;
         let (id, _) = sessions.start(&user, "2025-11-25", Transport::Streamable, 0);
         sessions.known.invalidate_all();
-        engine.next([Fault::Hang; 9]);
+        engine.always(Fault::Hang);
         let start = Instant::now();
         for _ in 0..10 {
             sessions.open(&id, &user).await.unwrap();

@@ -11,8 +11,8 @@ use crate::model::call_log::CallRow;
 
 /// Bytes of an event in one row: an item has at most 400 KB, keys and names included.
 const PART_BYTES: usize = 350_000;
-/// Bytes of one event: a transaction has at most 4 MB, the head among them.
-pub const EVENT_BYTES_MAX: usize = 10 * PART_BYTES;
+/// Bytes of one event: a transaction has at most 4 MB, the head among them, and some engines count the base64.
+pub const EVENT_BYTES_MAX: usize = 8 * PART_BYTES;
 
 impl Store {
     /// Stores the head of a call that has no events yet. `Conflict` when there is such a call.

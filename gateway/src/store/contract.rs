@@ -4,8 +4,10 @@
 mod behaviours;
 mod calls;
 #[cfg(feature = "embedded")]
-pub(crate) mod faults;
+mod faults;
 mod fleet;
+mod grants;
+pub(super) mod kms;
 mod rows;
 
 use std::path::{Path, PathBuf};
@@ -13,7 +15,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Store;
+use super::{Store, tables};
 use crate::clock::Clock;
 use crate::config::StoreConfig;
 use crate::config::store::Backend;
@@ -38,30 +40,24 @@ struct Bench {
 impl Bench {
     #[cfg(feature = "embedded")]
     async fn in_memory() -> Self {
-        Self::open(|_| Backend::Embedded { data_dir: None }).await
+        Self::open(|_| Backend::Memory).await
     }
 
     #[cfg(feature = "embedded")]
     async fn in_a_file() -> Self {
         Self::open(|dir| Backend::Embedded {
-            data_dir: Some(dir.join("data")),
+            data_dir: dir.join("data"),
+            master_key_file: dir.join("master.key"),
         })
         .await
     }
 
     async fn foreign() -> Self {
-        #[expect(
-            clippy::disallowed_methods,
-            reason = "a setting of the tests, not of the gateway"
-        )]
-        let endpoint = std::env::var("STORE_CONTRACT_ENDPOINT").expect(
-            "`STORE_CONTRACT_ENDPOINT` names a DynamoDB endpoint with room for tables, and \
-             `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and `AWS_REGION` go with it; `cargo xtask test` \
-             starts an engine and sets them",
-        );
-        let endpoint = endpoint.parse().expect("`STORE_CONTRACT_ENDPOINT` is a URL");
+        let endpoint = setting("STORE_CONTRACT_ENDPOINT");
+        let kms = kms::config().await;
         Self::open(|_| Backend::DynamoDb {
             endpoint: Some(endpoint),
+            kms,
         })
         .await
     }
@@ -71,7 +67,6 @@ impl Bench {
         let run = id::random_token();
         let config = StoreConfig {
             backend: backend(dir.path()),
-            master_key_file: dir.path().join("master.key"),
             sessions_table: format!("sessions-{run}"),
             tokens_table: format!("tokens-{run}"),
         };
@@ -79,7 +74,8 @@ impl Bench {
         let store = Store::open(&config, clock.clone()).unwrap();
         if let Backend::DynamoDb { .. } = config.backend {
             for table in [&config.sessions_table, &config.tokens_table] {
-                store.0.db.create_table(table).await.unwrap();
+                let client = store.0.db.client().await.unwrap();
+                tables::create(client, table).await.unwrap();
             }
         }
         store.prepare().await.unwrap();
@@ -116,6 +112,21 @@ impl Bench {
     }
 }
 
+/// A URL that xtask tells the tests.
+fn setting(name: &str) -> url::Url {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "a setting of the tests, not of the gateway"
+    )]
+    let endpoint = std::env::var(name).unwrap_or_else(|_| {
+        panic!(
+            "`{name}` names an endpoint that plays AWS, and `AWS_ACCESS_KEY_ID`, `AWS_SECRET_ACCESS_KEY` and \
+             `AWS_REGION` go with it; `cargo xtask test` starts one and sets them"
+        )
+    });
+    endpoint.parse().unwrap_or_else(|_| panic!("`{name}` is a URL"))
+}
+
 /// A directory that is removed when the test ends.
 pub(super) struct TempDir(PathBuf);
 
@@ -139,58 +150,68 @@ impl Drop for TempDir {
 
 /// Every behaviour as a test of an engine.
 macro_rules! hold_on {
-    ($open:expr; $($family:ident: $behaviour:ident)*) => {$(
+    ($open:expr; $module:ident; $($behaviour:ident)*) => {$(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $behaviour() {
-            super::$family::$behaviour(&$open.await).await;
+            super::$module::$behaviour(&$open.await).await;
         }
     )*};
 }
 
 macro_rules! engines {
-    ($($family:ident: $behaviour:ident)*) => {
+    ($($module:ident { $($behaviour:ident)* })*) => {
         #[cfg(feature = "embedded")]
         mod embedded_engine {
-            hold_on!(super::Bench::in_memory(); $($family: $behaviour)*);
+            $(hold_on!(super::Bench::in_memory(); $module; $($behaviour)*);)*
         }
         #[cfg(feature = "embedded")]
         mod embedded_engine_in_a_file {
-            hold_on!(super::Bench::in_a_file(); $($family: $behaviour)*);
+            $(hold_on!(super::Bench::in_a_file(); $module; $($behaviour)*);)*
         }
         mod foreign_engine {
-            hold_on!(super::Bench::foreign(); $($family: $behaviour)*);
+            $(hold_on!(super::Bench::foreign(); $module; $($behaviour)*);)*
         }
     };
 }
 
 engines! {
-    behaviours: a_row_of_each_type_comes_back_as_it_was
-    behaviours: a_row_that_was_never_stored_is_a_miss
-    behaviours: expiry_hides_a_row_before_the_engine_deletes_it
-    behaviours: a_code_is_redeemed_once_under_50_racing_takers
-    behaviours: a_code_that_has_expired_or_never_was_is_not_redeemed
-    behaviours: a_code_is_not_redeemed_for_a_family_that_exists
-    behaviours: an_authorization_is_taken_once_under_50_racing_takers
-    behaviours: an_authorization_that_was_taken_does_not_come_back
-    behaviours: a_family_is_rotated_once_under_50_racers
-    behaviours: a_family_that_was_revoked_is_not_rotated
-    behaviours: a_lease_excludes_others_until_it_is_released_or_runs_out
-    behaviours: one_of_50_racers_gets_the_lease
-    behaviours: a_session_that_was_ended_stays_ended_under_racing_writes
-    behaviours: a_tombstone_counts_until_its_expiry
-    behaviours: writes_about_a_session_touch_their_own_facts_only
-    behaviours: using_a_client_never_shortens_its_life
-    behaviours: a_google_grant_moved_to_another_persons_row_is_corrupt
-    behaviours: a_google_grant_under_another_master_key_is_corrupt
-    behaviours: no_secret_is_stored_in_clear
-    behaviours: a_row_that_does_not_parse_is_corrupt
-    calls: a_log_keeps_its_events_in_order_and_ends_once
-    calls: an_event_is_written_by_one_of_50_racers
-    calls: a_log_that_has_expired_or_skips_a_number_takes_nothing
-    fleet: a_fleet_that_nobody_wrote_is_empty_and_the_first_write_makes_it
-    fleet: a_heartbeat_forgets_who_is_gone_and_a_task_that_leaves_is_gone
-    fleet: counters_and_heartbeats_of_50_racers_undo_nothing
-    fleet: a_denied_grant_counts_until_its_end_and_then_makes_room
+    behaviours {
+        a_row_of_each_type_comes_back_as_it_was
+        a_row_that_was_never_stored_is_a_miss
+        expiry_hides_a_row_before_the_engine_deletes_it
+        a_code_is_redeemed_once_under_50_racing_takers
+        a_code_that_has_expired_or_never_was_is_not_redeemed
+        a_code_is_not_redeemed_for_a_family_that_exists
+        an_authorization_is_taken_once_under_50_racing_takers
+        an_authorization_that_was_taken_does_not_come_back
+        a_family_is_rotated_once_under_50_racers
+        a_family_that_was_revoked_is_not_rotated
+        a_lease_excludes_others_until_it_is_released_or_runs_out
+        one_of_50_racers_gets_the_lease
+        a_session_that_was_ended_stays_ended_under_racing_writes
+        a_tombstone_counts_until_its_expiry
+        writes_about_a_session_touch_their_own_facts_only
+        using_a_client_never_shortens_its_life
+        no_secret_is_stored_in_clear
+        a_row_that_does_not_parse_is_corrupt
+    }
+    grants {
+        a_google_grant_is_replaced_once_under_50_racers_of_two_tasks
+        a_new_login_is_not_undone_by_a_refresh_that_began_before_it
+        a_google_grant_moved_to_another_persons_row_is_corrupt
+        a_google_grant_under_another_master_key_is_corrupt
+    }
+    calls {
+        a_log_keeps_its_events_in_order_and_ends_once
+        an_event_is_written_by_one_of_50_racers
+        a_log_that_has_expired_or_skips_a_number_takes_nothing
+    }
+    fleet {
+        a_fleet_that_nobody_wrote_is_empty_and_the_first_write_makes_it
+        a_heartbeat_forgets_who_is_gone_and_a_task_that_leaves_is_gone
+        counters_and_heartbeats_of_50_racers_undo_nothing
+        a_denied_grant_counts_until_its_end_and_then_makes_room
+    }
 }
 
 #[cfg(feature = "embedded")]

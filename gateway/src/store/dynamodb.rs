@@ -1,33 +1,20 @@
 //! The plumbing under the row families: one SDK client, its deadlines and retries, and four kinds of requests.
 
-use std::time::Duration;
+use std::sync::Arc;
 
-use aws_config::BehaviorVersion;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config;
-use aws_sdk_dynamodb::config::retry::RetryConfig;
-use aws_sdk_dynamodb::config::timeout::TimeoutConfig;
-use aws_sdk_dynamodb::error::SdkError;
-use aws_sdk_dynamodb::operation::create_table::CreateTableError;
-use aws_sdk_dynamodb::operation::describe_table::DescribeTableError;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, Put, ReturnValue, ScalarAttributeType,
-    TimeToLiveSpecification, TransactWriteItem, Update,
-};
-use aws_smithy_http_client::tls::{self, rustls_provider::CryptoMode};
+use aws_sdk_dynamodb::types::{Put, ReturnValue, TransactWriteItem, Update};
 use tokio::sync::OnceCell;
 use url::Url;
 
+use super::aws::Aws;
 use super::error::StoreError;
+#[cfg(feature = "embedded")]
+use super::faults::Faults;
 use super::item::{Item, text};
-use super::keys::{EXPIRES_AT, Key, PK, Table};
-
-/// Until a connection stands.
-const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
-/// For one attempt.
-const ATTEMPT_DEADLINE: Duration = Duration::from_secs(2);
-/// For an operation with all its attempts and the pauses between them.
-pub(super) const OPERATION_DEADLINE: Duration = Duration::from_secs(5);
+use super::keys::{Key, PK, Table};
+use super::{retry, tables};
 
 /// A condition, and the values that it and the update beside it name (`:x`). All of them have to be used.
 #[derive(Debug)]
@@ -43,134 +30,107 @@ impl<const N: usize> When<N> {
     }
 }
 
+/// The names of the tables.
+#[derive(Clone, Debug)]
+pub(super) struct Tables {
+    pub(super) sessions: String,
+    pub(super) tokens: String,
+}
+
 /// Both tables behind one client.
 #[derive(Clone, Debug)]
 pub(super) struct DynamoDb {
     connection: Connection,
-    sessions: String,
-    tokens: String,
+    tables: Tables,
 }
 
 #[derive(Clone, Debug)]
 enum Connection {
     /// The engine in this process: the gateway is its only user and makes its tables.
-    #[cfg_attr(
-        not(feature = "embedded"),
-        expect(dead_code, reason = "no engine in this build")
-    )]
-    Embedded(Client),
+    #[cfg(feature = "embedded")]
+    Embedded { client: Client, faults: Option<Faults> },
     /// Looking up region and credentials takes the network, so it waits for the first use.
     Remote {
+        aws: Arc<Aws>,
         endpoint: Option<Url>,
         client: OnceCell<Client>,
     },
 }
 
 impl DynamoDb {
-    /// Over the engine that `client` reaches in this process.
+    /// Over the engine that `client` reaches in this process, through the layer of `faults` if there is one.
     #[cfg(feature = "embedded")]
-    pub(super) fn embedded(client: Client, sessions: String, tokens: String) -> Self {
+    pub(super) fn embedded(client: Client, faults: Option<Faults>, tables: Tables) -> Self {
         Self {
-            connection: Connection::Embedded(client),
-            sessions,
-            tokens,
+            connection: Connection::Embedded { client, faults },
+            tables,
         }
     }
 
     /// Over Amazon DynamoDB, or what speaks its API at `endpoint`.
-    pub(super) fn remote(endpoint: Option<Url>, sessions: String, tokens: String) -> Self {
+    pub(super) fn remote(aws: Arc<Aws>, endpoint: Option<Url>, tables: Tables) -> Self {
         let client = OnceCell::new();
         Self {
-            connection: Connection::Remote { endpoint, client },
-            sessions,
-            tokens,
+            connection: Connection::Remote {
+                aws,
+                endpoint,
+                client,
+            },
+            tables,
+        }
+    }
+
+    /// The layer in front of the engine.
+    #[cfg(feature = "embedded")]
+    pub(super) fn faults(&self) -> Option<&Faults> {
+        match &self.connection {
+            Connection::Embedded { faults, .. } => faults.as_ref(),
+            Connection::Remote { .. } => None,
         }
     }
 
     /// The name of a table.
     pub(super) fn name(&self, table: Table) -> &str {
         match table {
-            Table::Sessions => &self.sessions,
-            Table::Tokens => &self.tokens,
+            Table::Sessions => &self.tables.sessions,
+            Table::Tokens => &self.tables.tokens,
         }
     }
 
     pub(super) async fn client(&self) -> Result<&Client, StoreError> {
         match &self.connection {
-            Connection::Embedded(client) => Ok(client),
-            Connection::Remote { endpoint, client } => {
-                client.get_or_try_init(|| connect(endpoint.as_ref())).await
+            #[cfg(feature = "embedded")]
+            Connection::Embedded { client, .. } => Ok(client),
+            Connection::Remote {
+                aws,
+                endpoint,
+                client,
+            } => {
+                let connect = || async {
+                    let mut config = config::Builder::from(aws.config().await?);
+                    if let Some(endpoint) = endpoint {
+                        config = config.endpoint_url(endpoint.as_str());
+                    }
+                    Ok(Client::from_conf(retry::enable(config).build()))
+                };
+                client.get_or_try_init(connect).await
             }
         }
     }
 
-    /// Makes the tables of the embedded engine; looks for those of DynamoDB.
+    /// Makes the tables of the embedded engine; looks at those of DynamoDB.
+    ///
+    /// `Unavailable` when one is missing or has another key. Says in the log what else is wrong with one.
     pub(super) async fn prepare(&self) -> Result<(), StoreError> {
-        for table in [&self.sessions, &self.tokens] {
-            match self.connection {
-                Connection::Embedded(_) => self.create_table(table).await?,
-                Connection::Remote { .. } => self.find_table(table).await?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Creates a table with its TTL attribute. One that exists is fine.
-    pub(super) async fn create_table(&self, table: &str) -> Result<(), StoreError> {
-        let invalid = |error: aws_sdk_dynamodb::error::BuildError| StoreError::unavailable(error.to_string());
         let client = self.client().await?;
-        let key = KeySchemaElement::builder()
-            .attribute_name(PK)
-            .key_type(KeyType::Hash);
-        let attribute = AttributeDefinition::builder()
-            .attribute_name(PK)
-            .attribute_type(ScalarAttributeType::S);
-        let created = client
-            .create_table()
-            .table_name(table)
-            .billing_mode(BillingMode::PayPerRequest)
-            .key_schema(key.build().map_err(invalid)?)
-            .attribute_definitions(attribute.build().map_err(invalid)?)
-            .send()
-            .await;
-        match created.map_err(SdkError::into_service_error) {
-            Ok(_) | Err(CreateTableError::ResourceInUseException(_)) => {}
-            Err(error) => return Err(StoreError::from_engine(error)),
-        }
-        // Also for a table that exists: a crash may have come between the two requests.
-        let ttl = TimeToLiveSpecification::builder()
-            .attribute_name(EXPIRES_AT)
-            .enabled(true);
-        client
-            .update_time_to_live()
-            .table_name(table)
-            .time_to_live_specification(ttl.build().map_err(invalid)?)
-            .send()
-            .await
-            .map_err(StoreError::from_engine)?;
-        Ok(())
-    }
-
-    async fn find_table(&self, table: &str) -> Result<(), StoreError> {
-        let described = self
-            .client()
-            .await?
-            .describe_table()
-            .table_name(table)
-            .send()
-            .await;
-        match described {
-            Ok(_) => Ok(()),
-            Err(SdkError::ServiceError(answer))
-                if matches!(answer.err(), DescribeTableError::ResourceNotFoundException(_)) =>
-            {
-                Err(StoreError::unavailable(format!(
-                    "there is no table `{table}`; deploy the stateful stack first, or check `SESSIONS_TABLE`, \
-                     `TOKENS_TABLE` and the region"
-                )))
+        for table in [&self.tables.sessions, &self.tables.tokens] {
+            match self.connection {
+                #[cfg(feature = "embedded")]
+                Connection::Embedded { .. } => tables::create(client, table).await?,
+                Connection::Remote { .. } => tables::check(client, table).await?,
             }
-            Err(error) => Err(StoreError::from_engine(error)),
         }
+        Ok(())
     }
 
     /// The row at `key` as the last write left it, whether or not it has expired.
@@ -283,43 +243,4 @@ impl DynamoDb {
         let answer = request.set_transact_items(Some(actions)).send().await;
         answer.map(drop).map_err(StoreError::from_engine)
     }
-}
-
-/// Three attempts, quickly: a person waits, and the pauses have jitter.
-pub(super) fn retries() -> RetryConfig {
-    RetryConfig::standard()
-        .with_max_attempts(3)
-        .with_initial_backoff(Duration::from_millis(100))
-        .with_max_backoff(Duration::from_secs(1))
-}
-
-pub(super) fn deadlines() -> TimeoutConfig {
-    TimeoutConfig::builder()
-        .connect_timeout(CONNECT_DEADLINE)
-        .operation_attempt_timeout(ATTEMPT_DEADLINE)
-        .operation_timeout(OPERATION_DEADLINE)
-        .build()
-}
-
-/// A client by the default chains of the SDK for region and credentials.
-async fn connect(endpoint: Option<&Url>) -> Result<Client, StoreError> {
-    let http = aws_smithy_http_client::Builder::new()
-        .tls_provider(tls::Provider::Rustls(CryptoMode::AwsLc))
-        .build_https();
-    let loaded = aws_config::defaults(BehaviorVersion::latest())
-        .http_client(http)
-        .retry_config(retries())
-        .timeout_config(deadlines())
-        .load()
-        .await;
-    if loaded.region().is_none() {
-        return Err(StoreError::unavailable(
-            "no AWS region is known; set `AWS_REGION`",
-        ));
-    }
-    let mut config = config::Builder::from(&loaded);
-    if let Some(endpoint) = endpoint {
-        config = config.endpoint_url(endpoint.as_str());
-    }
-    Ok(Client::from_conf(config.build()))
 }

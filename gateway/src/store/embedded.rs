@@ -24,8 +24,9 @@ use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 
-use super::dynamodb::deadlines;
+use super::aws::deadlines;
 use super::error::StoreError;
+use super::retry;
 use crate::clock::Clock;
 
 /// Calls that may be on threads at once. The engine is one mutex, so more threads would only wait; the calls
@@ -41,6 +42,8 @@ pub(super) struct Engine(Arc<Inner>);
 struct Inner {
     database: Database,
     turns: Arc<Semaphore>,
+    /// Whether its clients repeat what failed, so that the token of a transaction is needed.
+    is_repeated: bool,
     clock: Clock,
     next_sweep: AtomicI64,
     /// Held as long as the file is open: two processes would not see each other's writes in time.
@@ -48,7 +51,8 @@ struct Inner {
 }
 
 impl Engine {
-    /// An engine that forgets everything with the process. Its sweeps go by `clock`.
+    /// An engine that forgets everything with the process. Its sweeps go by `clock`, and its clients may repeat
+    /// what failed, as those of DynamoDB do.
     pub(super) fn in_memory(clock: Clock) -> Result<Self, StoreError> {
         let database = Database::memory_with_clock(Arc::new(EngineClock(clock.clone())));
         Ok(Self::new(
@@ -92,13 +96,14 @@ impl Engine {
     /// A client of this engine.
     pub(super) fn into_client(self) -> Client {
         // An error of an engine in the same process does not go away by itself.
-        client_over(self, RetryConfig::disabled())
+        client(self, |config| config.retry_config(RetryConfig::disabled()))
     }
 
     fn new(database: Database, lock: Option<File>, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             database,
             turns: Arc::new(Semaphore::new(CALLS_AT_ONCE)),
+            is_repeated: lock.is_none(),
             next_sweep: AtomicI64::new(clock.unix_seconds() + SWEEP_INTERVAL),
             clock,
             _lock: lock,
@@ -178,15 +183,20 @@ impl Inner {
             "TransactWriteItems" => call(
                 body,
                 |mut request: dynoxide::actions::transact_write_items::TransactWriteItemsRequest| {
-                    // The token makes a retry safe, and this connection has no retries; the engine would
-                    // search all tokens of the last ten minutes for it.
-                    request.client_request_token = None;
+                    // The token makes a retry safe. Without retries it only costs time: the engine searches all
+                    // tokens of the last ten minutes for it.
+                    if !self.is_repeated {
+                        request.client_request_token = None;
+                    }
                     db.transact_write_items(request)
                 },
             ),
             "CreateTable" => call(body, |request| db.create_table(request)),
             "UpdateTimeToLive" => call(body, |request| db.update_time_to_live(request)),
+            #[cfg(test)]
             "DescribeTable" => call(body, |request| db.describe_table(request)),
+            #[cfg(test)]
+            "DescribeTimeToLive" => call(body, |request| db.describe_time_to_live(request)),
             #[cfg(test)]
             "Scan" => call(body, |request| db.scan(request)),
             other => Err(DynoxideError::UnsupportedCapability(other.to_owned())),
@@ -208,9 +218,17 @@ fn cannot_open(error: &dyn std::error::Error) -> StoreError {
     StoreError::unavailable(format!("the embedded store cannot be opened: {error}"))
 }
 
+/// A client with the retries of production, whose requests go to `connector`.
+pub(super) fn client_over(connector: impl HttpConnector + 'static) -> Client {
+    client(connector, retry::enable)
+}
+
 /// A client whose requests go to `connector`. They do not leave the process, so nobody looks at region, endpoint
 /// or signature.
-pub(super) fn client_over(connector: impl HttpConnector + 'static, retries: RetryConfig) -> Client {
+fn client(
+    connector: impl HttpConnector + 'static,
+    retries: impl FnOnce(config::Builder) -> config::Builder,
+) -> Client {
     let connector = SharedHttpConnector::new(connector);
     let config = config::Builder::new()
         .behavior_version(BehaviorVersion::latest())
@@ -218,11 +236,9 @@ pub(super) fn client_over(connector: impl HttpConnector + 'static, retries: Retr
         .endpoint_url("http://embedded.invalid")
         .allow_no_auth()
         .http_client(http_client_fn(move |_, _| connector.clone()))
-        .retry_config(retries)
         .timeout_config(deadlines())
-        .stalled_stream_protection(StalledStreamProtectionConfig::disabled())
-        .build();
-    Client::from_conf(config)
+        .stalled_stream_protection(StalledStreamProtectionConfig::disabled());
+    Client::from_conf(retries(config).build())
 }
 
 /// Our clock as the engine's. A database in a file always goes by the clock of the machine.
@@ -246,7 +262,7 @@ mod tests {
 
     use super::*;
     use crate::store::contract::TempDir;
-    use crate::store::dynamodb::DynamoDb;
+    use crate::store::dynamodb::{DynamoDb, Tables};
     use crate::store::item::{Item, number};
     use crate::store::keys;
 
@@ -278,7 +294,11 @@ mod tests {
     async fn expired_rows_are_swept_now_and_then_and_others_stay() {
         let clock = Clock::manual(Timestamp::from_second(1_800_000_000).unwrap());
         let client = Engine::in_memory(clock.clone()).unwrap().into_client();
-        let db = DynamoDb::embedded(client, "sessions".into(), "tokens".into());
+        let tables = Tables {
+            sessions: "sessions".into(),
+            tokens: "tokens".into(),
+        };
+        let db = DynamoDb::embedded(client, None, tables);
         db.prepare().await.unwrap();
         for (id, lives) in [("gone", 1), ("stays", 10_000)] {
             let item = Item::from([(keys::EXPIRES_AT.to_owned(), number(1_800_000_000 + lives))]);

@@ -31,7 +31,7 @@ pub enum StoreError {
     },
 }
 
-/// DynamoDB does not say when to come back; after the SDK's own retries a second is about right.
+/// Neither DynamoDB nor KMS says when to come back; after the SDK's own retries a second is about right.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 impl StoreError {
@@ -50,9 +50,7 @@ impl StoreError {
             return Self::Conflict;
         }
         if codes.iter().any(|code| is_throttling(code)) {
-            return Self::Throttled {
-                retry_after: RETRY_AFTER,
-            };
+            return throttled();
         }
         Self::Unavailable {
             detail: with_causes(&error),
@@ -78,15 +76,25 @@ fn is_conflict(code: &str) -> bool {
     )
 }
 
-fn is_throttling(code: &str) -> bool {
+pub(super) fn is_throttling(code: &str) -> bool {
     matches!(
         code,
-        "ProvisionedThroughputExceededException"
+        "LimitExceededException"
+            | "ProvisionedThroughputExceededException"
             | "ProvisionedThroughputExceeded"
             | "RequestLimitExceeded"
             | "ThrottlingException"
             | "ThrottlingError"
+            // An earlier attempt of the same transaction is still at work.
+            | "TransactionInProgressException"
     )
+}
+
+/// A `Throttled` of a service that does not say when to come back.
+pub(super) fn throttled() -> StoreError {
+    StoreError::Throttled {
+        retry_after: RETRY_AFTER,
+    }
 }
 
 /// The error and what caused it, outermost first. `Debug` would show requests and their content.

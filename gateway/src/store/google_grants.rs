@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretSlice};
 use serde::{Deserialize, Serialize};
 
 use super::dynamodb::When;
@@ -25,30 +25,66 @@ struct Plain<S> {
     reauth_required: bool,
 }
 
+/// A grant as it was read, for a change that must not undo somebody else's.
+#[derive(Clone, Debug)]
+pub struct StoredGrant {
+    /// The grant.
+    pub grant: GoogleGrant,
+    /// Its row. No two writes have the same ciphertext, so it is the row's version as well.
+    sealed: Sealed,
+}
+
+impl StoredGrant {
+    /// Whether nobody wrote the row between the two.
+    pub fn is_same_write(&self, other: &Self) -> bool {
+        self.sealed.ciphertext == other.sealed.ciphertext
+    }
+}
+
 impl Store {
-    /// Stores Google's tokens of a person, over whatever was there.
+    /// Stores Google's tokens of a person, over whatever was there: what a new login brings is the newest.
     pub async fn put_google_grant(&self, user: &UserId, grant: &GoogleGrant) -> Result<()> {
         let key = keys::google_grant(user);
-        let plain = Plain {
-            access_token: grant.access_token.expose_secret(),
-            refresh_token: grant.refresh_token.expose_secret(),
-            scope: grant.scope.as_str(),
-            expires_at: grant.expires_at,
-            reauth_required: grant.reauth_required,
-        };
-        let plain = secrecy::SecretSlice::from(serde_json::to_vec(&plain).map_err(|_| unreadable(key.kind))?);
+        let plain = plain(key.kind, grant)?;
         let context = self.context(&key, user);
         let sealed = self.0.envelope.seal(plain.expose_secret(), &context).await?;
-        let item = Item::from([
-            ("key_id".to_owned(), text(sealed.key_id)),
-            ("wrapped_key".to_owned(), binary(sealed.wrapped_key)),
-            ("ciphertext".to_owned(), binary(sealed.ciphertext)),
-        ]);
-        self.0.db.put(&key, item).await
+        self.0.db.put(&key, row(sealed)).await
+    }
+
+    /// Stores the next state of a grant, unless somebody changed it since it was read: then `Conflict`.
+    pub async fn replace_google_grant(
+        &self,
+        user: &UserId,
+        before: &StoredGrant,
+        grant: GoogleGrant,
+    ) -> Result<StoredGrant> {
+        let key = keys::google_grant(user);
+        let plain = plain(key.kind, &grant)?;
+        let context = self.context(&key, user);
+        let envelope = &self.0.envelope;
+        let sealed = envelope
+            .reseal(plain.expose_secret(), &before.sealed, &context)
+            .await?;
+        let when = When {
+            // `:mine` is there when an attempt is repeated whose answer got lost.
+            condition: "ciphertext IN (:before, :mine)",
+            values: [
+                (":before", binary(before.sealed.ciphertext.clone())),
+                (":mine", binary(sealed.ciphertext.clone())),
+            ],
+        };
+        self.0.db.put_when(&key, row(sealed.clone()), when).await?;
+        Ok(StoredGrant { grant, sealed })
     }
 
     /// Google's tokens of a person.
     pub async fn google_grant(&self, user: &UserId) -> Result<Option<GoogleGrant>> {
+        let stored = self.stored_google_grant(user).await?;
+        Ok(stored.map(|stored| stored.grant))
+    }
+
+    /// Google's tokens of a person, to be changed.
+    pub async fn stored_google_grant(&self, user: &UserId) -> Result<Option<StoredGrant>> {
         let key = keys::google_grant(user);
         let Some(item) = self.live(&key).await? else {
             return Ok(None);
@@ -58,13 +94,25 @@ impl Store {
         let plain = self.0.envelope.open(&sealed, &context).await?;
         let plain: Plain<String> =
             serde_json::from_slice(plain.expose_secret()).map_err(|_| unreadable(key.kind))?;
-        Ok(Some(GoogleGrant {
+        let grant = GoogleGrant {
             access_token: plain.access_token.into(),
             refresh_token: plain.refresh_token.into(),
             scope: plain.scope,
             expires_at: plain.expires_at,
             reauth_required: plain.reauth_required,
-        }))
+        };
+        Ok(Some(StoredGrant { grant, sealed }))
+    }
+
+    /// Whether a grant could be stored now, as far as one can know: asked before something is spent that a grant
+    /// comes from.
+    pub async fn check_sealing(&self) -> Result<()> {
+        let probe = Context {
+            table: self.0.db.name(keys::Table::Tokens),
+            user: "nobody",
+            purpose: "probe",
+        };
+        self.0.envelope.check(&probe).await
     }
 
     /// Takes the right to refresh a person's Google token, for `ttl` (rounded up to seconds).
@@ -111,6 +159,26 @@ impl Store {
             purpose: key.kind,
         }
     }
+}
+
+fn plain(kind: &str, grant: &GoogleGrant) -> Result<SecretSlice<u8>> {
+    let plain = Plain {
+        access_token: grant.access_token.expose_secret(),
+        refresh_token: grant.refresh_token.expose_secret(),
+        scope: grant.scope.as_str(),
+        expires_at: grant.expires_at,
+        reauth_required: grant.reauth_required,
+    };
+    let json = serde_json::to_vec(&plain).map_err(|_| unreadable(kind))?;
+    Ok(json.into())
+}
+
+fn row(sealed: Sealed) -> Item {
+    Item::from([
+        ("key_id".to_owned(), text(sealed.key_id)),
+        ("wrapped_key".to_owned(), binary(sealed.wrapped_key)),
+        ("ciphertext".to_owned(), binary(sealed.ciphertext)),
+    ])
 }
 
 fn binary(bytes: Vec<u8>) -> AttributeValue {

@@ -4,6 +4,7 @@
 //! checked here against the injected clock, because engines delete late.
 
 mod authorizations;
+mod aws;
 mod calls;
 mod clients;
 mod codes;
@@ -14,12 +15,16 @@ mod dynamodb;
 mod embedded;
 mod envelope;
 pub mod error;
+#[cfg(feature = "embedded")]
+pub mod faults;
 mod fleet;
 mod google_grants;
 mod item;
 mod keys;
 mod refresh;
+mod retry;
 mod sessions;
+mod tables;
 mod users;
 
 use std::path::Path;
@@ -32,13 +37,14 @@ use crate::clock::Clock;
 use crate::config::StoreConfig;
 use crate::config::store::Backend;
 
+use aws::Aws;
 pub use calls::EVENT_BYTES_MAX;
-#[cfg(feature = "embedded")]
-#[cfg(test)]
-pub(crate) use contract::faults;
-use dynamodb::DynamoDb;
-use envelope::{Envelope, KeyProvider, LocalKey};
+use dynamodb::{DynamoDb, Tables};
+use envelope::{Envelope, KeyProvider, Kms, LocalKey};
 pub use error::StoreError;
+#[cfg(feature = "embedded")]
+use faults::Faults;
+pub use google_grants::StoredGrant;
 use item::Item;
 use keys::Key;
 
@@ -54,7 +60,7 @@ pub struct Store(Arc<Inner>);
 #[derive(Debug)]
 struct Inner {
     db: DynamoDb,
-    envelope: Arc<Envelope>,
+    envelope: Envelope,
     clock: Clock,
     /// Moves with every version counter that this process moves.
     bumped: watch::Sender<u64>,
@@ -65,30 +71,33 @@ impl Store {
     ///
     /// `Unavailable` when one of those files cannot be used.
     pub fn open(config: &StoreConfig, clock: Clock) -> Result<Self> {
-        let sessions = config.sessions_table.clone();
-        let tokens = config.tokens_table.clone();
-        let (db, key) = match &config.backend {
-            Backend::Embedded { data_dir } => {
-                let db = open_embedded(data_dir.as_deref(), &clock, sessions, tokens)?;
-                let key = match data_dir {
-                    Some(_) => LocalKey::from_file(&config.master_key_file)?,
-                    // Nothing outlives the process, so neither does the key.
-                    None => LocalKey::random()?,
-                };
-                (db, key)
-            }
-            Backend::DynamoDb { endpoint } => {
-                let db = DynamoDb::remote(endpoint.clone(), sessions, tokens);
-                (db, LocalKey::from_file(&config.master_key_file)?)
-            }
+        let tables = Tables {
+            sessions: config.sessions_table.clone(),
+            tokens: config.tokens_table.clone(),
         };
-        Ok(Self::new(db, KeyProvider::Local(key), clock))
+        match &config.backend {
+            Backend::Memory => open_memory(tables, clock),
+            Backend::Embedded {
+                data_dir,
+                master_key_file,
+            } => {
+                let db = open_embedded(data_dir, &clock, tables)?;
+                let key = LocalKey::from_file(master_key_file)?;
+                Ok(Self::new(db, KeyProvider::Local(key), clock))
+            }
+            Backend::DynamoDb { endpoint, kms } => {
+                let aws = Arc::<Aws>::default();
+                let db = DynamoDb::remote(Arc::clone(&aws), endpoint.clone(), tables);
+                let key = KeyProvider::Kms(Kms::new(aws, kms.clone()));
+                Ok(Self::new(db, key, clock))
+            }
+        }
     }
 
     fn new(db: DynamoDb, provider: KeyProvider, clock: Clock) -> Self {
         Self(Arc::new(Inner {
             db,
-            envelope: Arc::new(Envelope::new(provider)),
+            envelope: Envelope::new(provider, clock.clone()),
             clock,
             bumped: watch::Sender::default(),
         }))
@@ -99,10 +108,16 @@ impl Store {
     pub fn beside(&self) -> Self {
         Self(Arc::new(Inner {
             db: self.0.db.clone(),
-            envelope: Arc::clone(&self.0.envelope),
+            envelope: self.0.envelope.of_another_task(),
             clock: self.0.clock.clone(),
             bumped: watch::Sender::default(),
         }))
+    }
+
+    /// The layer between this store and its engine, where faults can be played; in memory only.
+    #[cfg(feature = "embedded")]
+    pub fn faults(&self) -> Option<&Faults> {
+        self.0.db.faults()
     }
 
     /// Makes sure the tables are there: creates them in the embedded engine, describes them in DynamoDB.
@@ -138,22 +153,30 @@ impl Store {
 }
 
 #[cfg(feature = "embedded")]
-fn open_embedded(
-    data_dir: Option<&Path>,
-    clock: &Clock,
-    sessions: String,
-    tokens: String,
-) -> Result<DynamoDb> {
-    let engine = match data_dir {
-        Some(directory) => embedded::Engine::in_directory(directory, clock.clone())?,
-        None => embedded::Engine::in_memory(clock.clone())?,
-    };
-    Ok(DynamoDb::embedded(engine.into_client(), sessions, tokens))
+fn open_embedded(directory: &Path, clock: &Clock, tables: Tables) -> Result<DynamoDb> {
+    let engine = embedded::Engine::in_directory(directory, clock.clone())?;
+    Ok(DynamoDb::embedded(engine.into_client(), None, tables))
+}
+
+#[cfg(feature = "embedded")]
+fn open_memory(tables: Tables, clock: Clock) -> Result<Store> {
+    let engine = embedded::Engine::in_memory(clock.clone())?;
+    let faults = Faults::default();
+    let client = embedded::client_over(faults.before(engine));
+    let db = DynamoDb::embedded(client, Some(faults), tables);
+    // Nothing outlives the process, so neither does the key.
+    Ok(Store::new(db, KeyProvider::Local(LocalKey::random()?), clock))
 }
 
 #[cfg(not(feature = "embedded"))]
-fn open_embedded(_: Option<&Path>, _: &Clock, _: String, _: String) -> Result<DynamoDb> {
+fn open_embedded(_: &Path, _: &Clock, _: Tables) -> Result<DynamoDb> {
     Err(StoreError::unavailable(
         "this build has no embedded engine (feature `embedded`); set `STORE=dynamodb`",
     ))
+}
+
+#[cfg(not(feature = "embedded"))]
+fn open_memory(tables: Tables, clock: Clock) -> Result<Store> {
+    let db = open_embedded(Path::new(""), &clock, tables)?;
+    Ok(Store::new(db, KeyProvider::Local(LocalKey::random()?), clock))
 }

@@ -5,8 +5,7 @@
 //! moto's, because ministack's KMS does not encrypt.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use anyhow::Context as _;
 use serde_json::{Value, json};
@@ -16,9 +15,7 @@ use crate::interrupt::Interrupt;
 use crate::process::Process;
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
-use crate::{emulator, ministack, python};
-
-const READY_LIMIT: Duration = Duration::from_mins(1);
+use crate::{emulator, ministack, moto};
 
 /// The names of the tables, as in production.
 pub(crate) const TABLES: [&str; 2] = ["mcp-gateway-sessions", "mcp-gateway-tokens"];
@@ -135,16 +132,7 @@ fn create_table(port: u16, table: &str) -> anyhow::Result<()> {
 
 fn start_kms(workspace: &Workspace, log: &Path, interrupt: &Interrupt) -> anyhow::Result<(Service, String)> {
     let start = Instant::now();
-    let python = python::install(workspace, "moto", interrupt)?;
-    let port = http::free_port()?;
-    let mut command = Command::new(python);
-    command
-        .args(["-m", "moto.server", "--host", "127.0.0.1", "--port"])
-        .arg(port.to_string());
-    let mut process = Process::start("moto", &mut command, log)?;
-    process.wait_ready(READY_LIMIT, interrupt, || {
-        Ok(http::status(port, "/moto-api/").is_ok().then_some(()))
-    })?;
+    let (process, port) = moto::start(workspace, log, interrupt)?;
     let created = call(
         port,
         "kms",

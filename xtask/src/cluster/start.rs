@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, DirBuilder};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -263,7 +263,6 @@ fn environment(
     let scale = options.time_scale.to_string();
     let (store, kms) = (services.store.url(), services.kms.url());
     let secret = dev::secret(&directory.join("session-secret"))?;
-    let master_key = master_key(&directory.join("master.key"))?;
     let mut environment = vec![
         ("PUBLIC_URL", origin),
         ("SESSION_SECRET", &secret),
@@ -273,7 +272,6 @@ fn environment(
         ("TOKENS_TABLE", tokens),
         ("KMS_KEY_ARN", &services.key_arn),
         ("KMS_ENDPOINT", &kms),
-        ("MASTER_KEY_FILE", &master_key),
         ("AWS_REGION", REGION),
         ("AWS_ACCESS_KEY_ID", "test"),
         ("AWS_SECRET_ACCESS_KEY", "test"),
@@ -296,21 +294,6 @@ fn environment(
         .map(|(name, value)| (name.to_owned(), value.to_owned()));
     // What is named on the command line comes last and wins.
     Ok(own.chain(options.environment.iter().cloned()).collect())
-}
-
-/// A key file that all tasks share; each would make one of its own otherwise.
-fn master_key(path: &Path) -> anyhow::Result<String> {
-    if !path.exists() {
-        let mut bytes = [0; 32];
-        std::io::Read::read_exact(&mut fs::File::open("/dev/urandom")?, &mut bytes)?;
-        let mut file = fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)?;
-        std::io::Write::write_all(&mut file, &bytes)?;
-    }
-    Ok(path.display().to_string())
 }
 
 fn wires(services: &Services) -> BTreeMap<String, Wire> {

@@ -9,7 +9,7 @@ use crate::interrupt::Interrupt;
 use crate::process::{self, Process};
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
-use crate::{apt, emulator, machine, ministack, npm, python};
+use crate::{apt, emulator, machine, ministack, moto, npm, python};
 
 /// Something that a suite cannot do without.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,6 +26,8 @@ pub(crate) enum Need {
     Balancer,
     /// A `DynamoDB` that somebody else wrote, at `STORE_CONTRACT_ENDPOINT`, with credentials it accepts.
     ForeignStore,
+    /// A KMS with real cryptography, at `KMS_CONTRACT_ENDPOINT`, with credentials it accepts.
+    Kms,
     /// The packages of the CDK app.
     Infra,
     /// Linters for `CloudFormation` templates, as `CFN_LINT_PYTHON` and `CHECKOV_PYTHON`.
@@ -78,6 +80,7 @@ impl<'a> Kit<'a> {
             }
             Need::Balancer => self.balancer()?,
             Need::ForeignStore => self.foreign_store()?,
+            Need::Kms => self.kms()?,
             Need::Infra => npm::install(self.workspace, INFRA, self.interrupt)?,
             Need::TemplateTools => {
                 self.tools(&[("CFN_LINT_PYTHON", "cfn-lint"), ("CHECKOV_PYTHON", "checkov")])?;
@@ -163,12 +166,22 @@ impl<'a> Kit<'a> {
     fn foreign_store(&mut self) -> anyhow::Result<()> {
         let log = self.workspace.log("ministack");
         let (process, port) = ministack::start(self.workspace, &log, self.interrupt)?;
+        self.play_aws("STORE_CONTRACT_ENDPOINT", process, port);
+        Ok(())
+    }
+
+    fn kms(&mut self) -> anyhow::Result<()> {
+        let log = self.workspace.log("moto");
+        let (process, port) = moto::start(self.workspace, &log, self.interrupt)?;
+        self.play_aws("KMS_CONTRACT_ENDPOINT", process, port);
+        Ok(())
+    }
+
+    /// Keeps a service that plays AWS, and tells the suites where it is and what it accepts.
+    fn play_aws(&mut self, variable: &'static str, process: Process, port: u16) {
         self.services.push(process);
         for (name, value) in [
-            (
-                "STORE_CONTRACT_ENDPOINT",
-                format!("http://127.0.0.1:{port}").as_str(),
-            ),
+            (variable, format!("http://127.0.0.1:{port}").as_str()),
             ("AWS_ACCESS_KEY_ID", "test"),
             ("AWS_SECRET_ACCESS_KEY", "test"),
             ("AWS_REGION", "us-east-1"),
@@ -176,6 +189,5 @@ impl<'a> Kit<'a> {
         ] {
             self.environment.insert(name, value.into());
         }
-        Ok(())
     }
 }

@@ -83,7 +83,7 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "rust",
         listed_with: "Cargo.toml",
         run: Run::Command {
-            needs: &[Need::Emulator, Need::Clients, Need::ForeignStore],
+            needs: &[Need::Emulator, Need::Clients, Need::ForeignStore, Need::Kms],
             command: |workspace| cargo(workspace, &["test", "--locked", "--workspace", "--no-fail-fast"]),
             count: Some(count::cargo_test),
         },
@@ -101,7 +101,13 @@ pub(crate) const SUITES: &[Suite] = &[
         name: "clients",
         listed_with: "gateway/tests/clients/package-lock.json",
         run: Run::Command {
-            needs: &[Need::Emulator, Need::Gateway, Need::Clients],
+            needs: &[
+                Need::Emulator,
+                Need::Gateway,
+                Need::Clients,
+                Need::ForeignStore,
+                Need::Kms,
+            ],
             command: |workspace| node_test(workspace, CLIENTS),
             count: Some(count::node_test),
         },

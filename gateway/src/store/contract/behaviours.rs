@@ -12,7 +12,6 @@ use super::{Bench, START};
 use crate::id;
 use crate::model::grant::CodeRow;
 use crate::model::session::SessionRow;
-use crate::store::envelope::{KeyProvider, LocalKey};
 use crate::store::item::{Item, number};
 use crate::store::keys::{self, Table};
 use crate::store::{Store, StoreError};
@@ -348,40 +347,6 @@ pub(super) async fn using_a_client_never_shortens_its_life(bench: &Bench) {
         assert_eq!(now.expires_at, then);
         assert_eq!(now.redirect_uris, client.redirect_uris);
     }
-}
-
-pub(super) async fn a_google_grant_moved_to_another_persons_row_is_corrupt(bench: &Bench) {
-    let store = &bench.store;
-    store
-        .put_google_grant(&ana(), &rows::google_grant())
-        .await
-        .unwrap();
-    let moved = store
-        .0
-        .db
-        .get(&keys::google_grant(&ana()))
-        .await
-        .unwrap()
-        .unwrap();
-    store.0.db.put(&keys::google_grant(&ben()), moved).await.unwrap();
-    let grant = store.google_grant(&ben()).await;
-    assert!(matches!(grant, Err(StoreError::Corrupt { .. })), "{grant:?}");
-    assert!(store.google_grant(&ana()).await.unwrap().is_some());
-}
-
-pub(super) async fn a_google_grant_under_another_master_key_is_corrupt(bench: &Bench) {
-    let store = &bench.store;
-    store
-        .put_google_grant(&ana(), &rows::google_grant())
-        .await
-        .unwrap();
-    let provider = KeyProvider::Local(LocalKey::random().unwrap());
-    let other = Store::new(store.0.db.clone(), provider, bench.clock.clone());
-    let grant = other.google_grant(&ana()).await;
-    let Err(StoreError::Corrupt { detail }) = grant else {
-        panic!("{grant:?}");
-    };
-    assert!(detail.contains("master key `local:"), "{detail}");
 }
 
 pub(super) async fn no_secret_is_stored_in_clear(bench: &Bench) {

@@ -1,123 +1,23 @@
-//! What the store makes of an engine that misbehaves: a layer in the connector throttles, fails, hangs and
-//! loses answers. Time is paused, so a deadline costs a test nothing.
+//! What the store makes of an engine that misbehaves. Time is paused, so a deadline costs a test nothing.
 
-use std::collections::VecDeque;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::iter::repeat_n;
 use std::time::Duration;
 
-use aws_sdk_dynamodb::config::http::{HttpRequest, HttpResponse};
-use aws_smithy_runtime_api::client::http::{HttpConnector, HttpConnectorFuture};
-use aws_smithy_types::body::SdkBody;
-use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::START;
 use super::rows::{self, END, ana};
-use crate::clock::Clock;
-use crate::store::dynamodb::{self, DynamoDb, OPERATION_DEADLINE};
-use crate::store::embedded::{Engine, client_over};
-use crate::store::envelope::{KeyProvider, LocalKey};
-use crate::store::{Store, StoreError};
+use crate::store::StoreError;
+use crate::store::aws::{ATTEMPTS, OPERATION_DEADLINE};
+use crate::store::faults::{Fault, store};
 
-/// What happens to one request.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Fault {
-    /// The engine refuses with this status, error type and (for a transaction) reason.
-    Refuse(u16, &'static str, Option<&'static str>),
-    /// No answer, ever.
-    Hang,
-    /// The engine does its work; the answer gets lost.
-    LoseAnswer,
-}
-
-const THROTTLED: Fault = Fault::Refuse(400, "ProvisionedThroughputExceededException", None);
-const BROKEN: Fault = Fault::Refuse(500, "InternalServerError", None);
-
-/// Passes requests on to the engine, but for those that a fault is waiting for.
-#[derive(Clone, Debug)]
-pub(crate) struct Faulty {
-    engine: Engine,
-    faults: Arc<Mutex<VecDeque<Option<Fault>>>>,
-    /// The idempotency token of every transaction that was sent.
-    tokens: Arc<Mutex<Vec<String>>>,
-    requests: Arc<AtomicUsize>,
-}
-
-impl HttpConnector for Faulty {
-    fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
-        let body: serde_json::Value = serde_json::from_slice(request.body().bytes().unwrap()).unwrap();
-        if let Some(token) = body["ClientRequestToken"].as_str() {
-            self.tokens.lock().unwrap().push(token.to_owned());
-        }
-        self.requests.fetch_add(1, Ordering::Relaxed);
-        let fault = self.faults.lock().unwrap().pop_front().flatten();
-        let engine = self.engine.clone();
-        HttpConnectorFuture::new(async move {
-            match fault {
-                None => engine.call(request).await,
-                Some(Fault::Refuse(status, error, reason)) => {
-                    let reasons: Vec<_> = reason
-                        .iter()
-                        .map(|code| serde_json::json!({"Code": code}))
-                        .collect();
-                    let body = serde_json::json!({"__type": format!("com.amazonaws.dynamodb.v20120810#{error}"),
-                                                  "CancellationReasons": reasons});
-                    let status = status.try_into().unwrap();
-                    Ok(HttpResponse::new(status, SdkBody::from(body.to_string())))
-                }
-                Some(Fault::Hang) => std::future::pending().await,
-                Some(Fault::LoseAnswer) => {
-                    engine.call(request).await?;
-                    std::future::pending().await
-                }
-            }
-        })
-    }
-}
-
-/// A store with the retries of production, over an engine in memory with faults.
-pub(crate) async fn store() -> (Store, Faulty) {
-    let clock = Clock::manual(Timestamp::from_second(START).unwrap());
-    let faulty = Faulty {
-        engine: Engine::in_memory(clock.clone()).unwrap(),
-        faults: Arc::default(),
-        tokens: Arc::default(),
-        requests: Arc::default(),
-    };
-    let client = client_over(faulty.clone(), dynamodb::retries());
-    let db = DynamoDb::embedded(client, "sessions".into(), "tokens".into());
-    let store = Store::new(db, KeyProvider::Local(LocalKey::random().unwrap()), clock);
-    store.prepare().await.unwrap();
-    (store, faulty)
-}
-
-impl Faulty {
-    pub(crate) fn next(&self, faults: impl IntoIterator<Item = Fault>) {
-        self.next_or_none(faults.into_iter().map(Some));
-    }
-
-    /// What happens to the next requests; `None` lets one through.
-    fn next_or_none(&self, faults: impl IntoIterator<Item = Option<Fault>>) {
-        let mut waiting = self.faults.lock().unwrap();
-        waiting.clear();
-        waiting.extend(faults);
-    }
-
-    /// Requests so far, every attempt counted.
-    pub(crate) fn requests(&self) -> usize {
-        self.requests.load(Ordering::Relaxed)
-    }
-
-    fn left(&self) -> usize {
-        self.faults.lock().unwrap().len()
-    }
-}
+/// More than an operation has attempts.
+const MANY: usize = 2 * ATTEMPTS as usize;
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_throttled_twice_succeeds_at_the_third_attempt() {
     let (store, engine) = store().await;
-    engine.next([THROTTLED, BROKEN]);
+    engine.next([Fault::THROTTLE, Fault::BREAK]);
     store.put_user(&rows::user()).await.unwrap();
     assert_eq!(store.user(&ana()).await.unwrap(), Some(rows::user()));
 }
@@ -130,20 +30,20 @@ async fn throttling_that_lasts_is_throttled_with_a_time_to_come_back() {
         "RequestLimitExceeded",
         "ThrottlingException",
     ] {
-        engine.next([Fault::Refuse(400, code, None); 9]);
+        engine.next([Fault::Refuse(400, code, None); MANY]);
         let read = store.user(&ana()).await;
         let Err(StoreError::Throttled { retry_after }) = read else {
             panic!("{code}: {read:?}");
         };
         assert!(retry_after >= Duration::from_secs(1));
-        assert_eq!(engine.left(), 6, "three attempts");
+        assert_eq!(engine.left(), MANY - ATTEMPTS as usize);
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_transaction_that_was_cancelled_says_why() {
     let (store, engine) = store().await;
-    let canceled = |reason| [Fault::Refuse(400, "TransactionCanceledException", Some(reason)); 3];
+    let canceled = |reason| [Fault::Refuse(400, "TransactionCanceledException", Some(reason)); MANY];
     let family = rows::family();
     let redeem = || store.redeem_code_once("c", "f", &family);
     for reason in ["ThrottlingError", "ProvisionedThroughputExceeded"] {
@@ -165,10 +65,61 @@ async fn a_transaction_that_was_cancelled_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_transaction_that_was_throttled_is_repeated_and_happens_once() {
+    let (store, engine) = store().await;
+    store.put_code("c", &rows::code()).await.unwrap();
+    let throttled = Fault::Refuse(400, "TransactionCanceledException", Some("ThrottlingError"));
+    engine.next([throttled; 3]);
+    store.redeem_code_once("c", "f", &rows::family()).await.unwrap();
+    let tokens = engine.tokens();
+    assert_eq!(tokens.len(), 4);
+    assert!(tokens.iter().all(|token| *token == tokens[0]), "{tokens:?}");
+    let again = store.redeem_code_once("c", "g", &rows::family()).await;
+    assert!(matches!(again, Err(StoreError::Conflict)), "{again:?}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_requests_of_ten_throttled_cost_less_than_one_operation_in_a_thousand() {
+    let (store, engine) = store().await;
+    engine.throttle(30);
+    let before = engine.requests();
+    let mut failed = 0;
+    for _ in 0..5_000 {
+        failed += usize::from(store.put_user(&rows::user()).await.is_err());
+    }
+    let requests = engine.requests() - before;
+    assert!(failed < 5, "{failed} of 5000 failed");
+    assert!(requests > 6_500, "{requests} requests: some were repeated");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_store_that_takes_two_seconds_for_everything_serves() {
+    let (store, engine) = store().await;
+    engine.delay(Duration::from_secs(2));
+    store.put_code("c", &rows::code()).await.unwrap();
+    store.redeem_code_once("c", "f", &rows::family()).await.unwrap();
+    store.rotate_refresh("f", 0, START, END).await.unwrap();
+    assert!(store.refresh_family("f").await.unwrap().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_refreshed_grant_whose_answer_got_lost_is_no_conflict() {
+    let (store, engine) = store().await;
+    store
+        .put_google_grant(&ana(), &rows::google_grant())
+        .await
+        .unwrap();
+    let before = store.stored_google_grant(&ana()).await.unwrap().unwrap();
+    engine.next([Fault::LoseAnswer]);
+    let next = rows::google_grant();
+    store.replace_google_grant(&ana(), &before, next).await.unwrap();
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_engine_that_fails_or_is_refused_is_unavailable() {
     let (store, engine) = store().await;
-    for fault in [BROKEN, Fault::Refuse(400, "AccessDeniedException", None)] {
-        engine.next([fault; 9]);
+    for fault in [Fault::BREAK, Fault::Refuse(400, "AccessDeniedException", None)] {
+        engine.next([fault; MANY]);
         let read = store.user(&ana()).await;
         assert!(matches!(read, Err(StoreError::Unavailable { .. })), "{read:?}");
     }
@@ -177,7 +128,7 @@ async fn an_engine_that_fails_or_is_refused_is_unavailable() {
 #[tokio::test(start_paused = true)]
 async fn an_engine_that_hangs_is_unavailable_within_the_deadline() {
     let (store, engine) = store().await;
-    engine.next([Fault::Hang; 9]);
+    engine.next([Fault::Hang; MANY]);
     let start = Instant::now();
     let read = store.user(&ana()).await;
     assert!(matches!(read, Err(StoreError::Unavailable { .. })), "{read:?}");
@@ -206,14 +157,14 @@ async fn an_answer_that_got_lost_burns_no_login_and_no_lease() {
 async fn a_write_that_fails_burns_no_code_and_no_refresh_token() {
     let (store, engine) = store().await;
     store.put_code("c", &rows::code()).await.unwrap();
-    for fault in [THROTTLED, BROKEN, Fault::Hang] {
-        engine.next([fault; 3]);
+    for fault in [Fault::THROTTLE, Fault::BREAK, Fault::Hang] {
+        engine.next([fault; MANY]);
         assert!(store.redeem_code_once("c", "f", &rows::family()).await.is_err());
     }
     engine.next([]);
     store.redeem_code_once("c", "f", &rows::family()).await.unwrap();
-    for fault in [THROTTLED, BROKEN, Fault::Hang] {
-        engine.next([fault; 3]);
+    for fault in [Fault::THROTTLE, Fault::BREAK, Fault::Hang] {
+        engine.next([fault; MANY]);
         assert!(store.rotate_refresh("f", 0, START, END).await.is_err());
     }
     engine.next([]);
@@ -224,8 +175,8 @@ async fn a_write_that_fails_burns_no_code_and_no_refresh_token() {
 async fn a_denial_that_breaks_off_anywhere_is_told_after_it_is_repeated() {
     for done in 0..3 {
         let (store, engine) = store().await;
-        let works = vec![None; done];
-        engine.next_or_none(works.into_iter().chain([Some(THROTTLED); 3]));
+        let works = repeat_n(Fault::Pass, done);
+        engine.next(works.chain([Fault::THROTTLE; ATTEMPTS as usize]));
         let broken = store.deny_grant("family", END).await;
         assert!(broken.is_err(), "{done} requests went through");
         let told = store.fleet().await.unwrap().revocation;
@@ -239,12 +190,12 @@ async fn a_denial_that_breaks_off_anywhere_is_told_after_it_is_repeated() {
 #[tokio::test(start_paused = true)]
 async fn every_attempt_of_a_transaction_has_the_same_token_and_the_next_transaction_another() {
     let (store, engine) = store().await;
-    engine.next([BROKEN, Fault::Hang]);
+    engine.next([Fault::BREAK, Fault::Hang]);
     for _ in 0..2 {
         let redeemed = store.redeem_code_once("never", "f", &rows::family()).await;
         assert!(matches!(redeemed, Err(StoreError::Conflict)), "{redeemed:?}");
     }
-    let tokens = engine.tokens.lock().unwrap();
+    let tokens = engine.tokens();
     assert_eq!(tokens.len(), 4);
     assert!(tokens[0] == tokens[1] && tokens[1] == tokens[2], "{tokens:?}");
     assert_ne!(tokens[2], tokens[3]);

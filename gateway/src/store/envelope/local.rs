@@ -8,7 +8,7 @@ use std::path::Path;
 use aws_lc_rs::aead::RandomizedNonceKey;
 use secrecy::{ExposeSecret as _, SecretSlice};
 
-use super::{KEY_BYTES, Sealed, aes_key, decrypt, does_not_open, encrypt};
+use super::{DataKey, KEY_BYTES, Sealed, aes_key, decrypt, does_not_open, encrypt};
 use crate::id;
 use crate::store::error::StoreError;
 
@@ -65,8 +65,16 @@ impl LocalKey {
         &self.id
     }
 
-    pub(super) fn wrap(&self, data_key: &SecretSlice<u8>, aad: &[u8]) -> Result<Vec<u8>, StoreError> {
-        encrypt(&self.key, data_key.expose_secret(), aad)
+    /// A fresh data key.
+    pub(super) fn data_key(&self, aad: &[u8]) -> Result<DataKey, StoreError> {
+        let key: SecretSlice<u8> = id::random::<KEY_BYTES>().to_vec().into();
+        let wrapped_key = encrypt(&self.key, key.expose_secret(), aad)?;
+        let key_id = self.id.clone();
+        Ok(DataKey {
+            key,
+            key_id,
+            wrapped_key,
+        })
     }
 
     pub(super) fn unwrap(&self, sealed: &Sealed, aad: &[u8]) -> Result<SecretSlice<u8>, StoreError> {

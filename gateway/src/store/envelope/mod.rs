@@ -1,12 +1,14 @@
-//! Envelope encryption of secrets at rest: a fresh data key per record, wrapped by the key provider.
+//! Envelope encryption of secrets at rest: a data key per record, wrapped by the key provider.
 //!
 //! Both the wrapping and the data are bound to where the record belongs ([`Context`]), so a ciphertext that
 //! was moved to another row does not open.
 
+mod kms;
 mod local;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, NONCE_LEN, Nonce, RandomizedNonceKey};
@@ -14,16 +16,32 @@ use moka::sync::Cache;
 use secrecy::{ExposeSecret as _, SecretSlice};
 
 use super::error::StoreError;
+use crate::clock::Clock;
 use crate::id;
 
+pub(super) use kms::Kms;
 pub(super) use local::LocalKey;
 
 /// Length of every key, in bytes (AES-256).
 const KEY_BYTES: usize = 32;
-/// How many unwrapped data keys are kept, so that a warm read asks no provider.
-const CACHED_KEYS: u64 = 1_000;
-/// For how long: a revoked master key stops to open records after this time.
-const CACHED_FOR: Duration = Duration::from_mins(5);
+/// How many unwrapped data keys are kept, so that a warm read asks no provider: as many as there are people whose
+/// Google token is kept. One takes less than [`CACHED_KEY_BYTES`].
+const CACHED_KEYS: u64 = 10_000;
+/// The name of a key, the key, its age, and what the cache itself needs.
+const CACHED_KEY_BYTES: u64 = 400;
+const _: () = assert!(CACHED_KEYS * CACHED_KEY_BYTES <= 4 << 20);
+/// For how long an unwrapped data key is used without asking the provider: a master key that was revoked stops to
+/// open records after this time.
+const FRESH_FOR: Duration = Duration::from_mins(5);
+/// For how long it is used while the provider does not answer, so that an outage hits new people only. The provider
+/// saying no ends it at once.
+const STALE_FOR: Duration = Duration::from_hours(1);
+/// For how long a provider that did not answer is not asked again on behalf of a key that is cached.
+const AWAY_FOR: Duration = Duration::from_secs(5);
+/// How long the owner of a cached key waits for the provider: one that is slower is as good as away.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// For how long an answer of the provider counts as a sign that it works.
+const WORKS_FOR: Duration = Duration::from_secs(10);
 
 /// Where a record belongs: the encryption context.
 #[derive(Clone, Copy, Debug)]
@@ -53,59 +71,144 @@ pub(super) struct Sealed {
     pub(super) ciphertext: Vec<u8>,
 }
 
+/// A data key as the provider makes it.
+struct DataKey {
+    key: SecretSlice<u8>,
+    /// The master key that wrapped it.
+    key_id: String,
+    wrapped_key: Vec<u8>,
+}
+
+/// Why the provider gave no key.
+#[derive(Debug)]
+enum KeyFailure {
+    /// It did not answer, or not to the question.
+    Away(StoreError),
+    /// It said no.
+    Refused(StoreError),
+}
+
+impl From<KeyFailure> for StoreError {
+    fn from(failure: KeyFailure) -> Self {
+        let (KeyFailure::Away(error) | KeyFailure::Refused(error)) = failure;
+        error
+    }
+}
+
 /// Who keeps the master key.
 pub(super) enum KeyProvider {
     /// A key file on this machine.
     Local(LocalKey),
+    /// AWS KMS.
+    Kms(Kms),
 }
 
 impl KeyProvider {
-    #[expect(clippy::unused_async, reason = "a provider on the network waits here")]
-    async fn wrap(
-        &self,
-        key: &SecretSlice<u8>,
-        context: &Context<'_>,
-    ) -> Result<(String, Vec<u8>), StoreError> {
+    /// The master key that wraps new data keys.
+    fn id(&self) -> &str {
         match self {
-            Self::Local(master) => Ok((master.id().to_owned(), master.wrap(key, &context.to_aad())?)),
+            Self::Local(master) => master.id(),
+            Self::Kms(kms) => kms.id(),
         }
     }
 
-    #[expect(clippy::unused_async, reason = "a provider on the network waits here")]
-    async fn unwrap(&self, sealed: &Sealed, context: &Context<'_>) -> Result<SecretSlice<u8>, StoreError> {
+    async fn data_key(&self, context: &Context<'_>) -> Result<DataKey, KeyFailure> {
         match self {
-            Self::Local(master) => master.unwrap(sealed, &context.to_aad()),
+            Self::Local(master) => master.data_key(&context.to_aad()).map_err(KeyFailure::Refused),
+            Self::Kms(kms) => Box::pin(kms.data_key(context)).await,
         }
     }
+
+    async fn unwrap(&self, sealed: &Sealed, context: &Context<'_>) -> Result<SecretSlice<u8>, KeyFailure> {
+        match self {
+            Self::Local(master) => master
+                .unwrap(sealed, &context.to_aad())
+                .map_err(KeyFailure::Refused),
+            Self::Kms(kms) => Box::pin(kms.unwrap(sealed, context)).await,
+        }
+    }
+}
+
+/// An unwrapped data key.
+#[derive(Clone)]
+struct CachedKey {
+    key: SecretSlice<u8>,
+    /// When the provider gave it, in milliseconds since the Unix epoch.
+    since: i64,
 }
 
 /// Seals and opens records.
 pub(super) struct Envelope {
-    provider: KeyProvider,
-    unwrapped: Cache<[u8; 32], Arc<RandomizedNonceKey>>,
+    provider: Arc<KeyProvider>,
+    clock: Clock,
+    unwrapped: Cache<[u8; 32], CachedKey>,
+    /// When the provider last gave a key, in milliseconds since the Unix epoch.
+    answered_at: AtomicI64,
+    /// When it last failed to answer.
+    away_at: AtomicI64,
 }
 
 impl Envelope {
-    pub(super) fn new(provider: KeyProvider) -> Self {
+    pub(super) fn new(provider: KeyProvider, clock: Clock) -> Self {
+        Self::sharing(Arc::new(provider), clock)
+    }
+
+    /// The same master key, nothing else in common.
+    pub(super) fn of_another_task(&self) -> Self {
+        Self::sharing(Arc::clone(&self.provider), self.clock.clone())
+    }
+
+    fn sharing(provider: Arc<KeyProvider>, clock: Clock) -> Self {
+        // Age is the clock's matter; this frees the memory of keys that nobody asks for any more.
         let unwrapped = Cache::builder()
             .max_capacity(CACHED_KEYS)
-            .time_to_live(CACHED_FOR)
+            .time_to_live(STALE_FOR)
             .build();
-        Self { provider, unwrapped }
+        Self {
+            provider,
+            clock,
+            unwrapped,
+            answered_at: AtomicI64::new(i64::MIN),
+            away_at: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Whether a record can be sealed now, as far as one can know.
+    pub(super) async fn check(&self, context: &Context<'_>) -> Result<(), StoreError> {
+        if self.is_within(self.answered_at.load(Ordering::Relaxed), WORKS_FOR) {
+            return Ok(());
+        }
+        self.note(self.provider.data_key(context).await)?;
+        Ok(())
     }
 
     /// Encrypts `plaintext` under a data key of its own.
     pub(super) async fn seal(&self, plaintext: &[u8], context: &Context<'_>) -> Result<Sealed, StoreError> {
-        let bytes: SecretSlice<u8> = id::random::<KEY_BYTES>().to_vec().into();
-        let key = aes_key(&bytes)?;
-        let ciphertext = encrypt(&key, plaintext, &context.to_aad())?;
-        let (key_id, wrapped_key) = self.provider.wrap(&bytes, context).await?;
-        self.unwrapped
-            .insert(cache_key(&wrapped_key, context), Arc::new(key));
+        let made = self.note(self.provider.data_key(context).await)?;
+        let ciphertext = encrypt(&aes_key(&made.key)?, plaintext, &context.to_aad())?;
+        self.keep(cache_key(&made.wrapped_key, context), &made.key);
         Ok(Sealed {
-            key_id,
-            wrapped_key,
+            key_id: made.key_id,
+            wrapped_key: made.wrapped_key,
             ciphertext,
+        })
+    }
+
+    /// Encrypts the next version of a record. The data key stays while it is cached and the master key is still the
+    /// one of the settings: the provider is asked once per record, and its outage does not stop a change.
+    pub(super) async fn reseal(
+        &self,
+        plaintext: &[u8],
+        before: &Sealed,
+        context: &Context<'_>,
+    ) -> Result<Sealed, StoreError> {
+        let cached = self.cached(&cache_key(&before.wrapped_key, context));
+        let Some((key, _)) = cached.filter(|_| before.key_id == self.provider.id()) else {
+            return self.seal(plaintext, context).await;
+        };
+        Ok(Sealed {
+            ciphertext: encrypt(&aes_key(&key)?, plaintext, &context.to_aad())?,
+            ..before.clone()
         })
     }
 
@@ -115,16 +218,85 @@ impl Envelope {
         sealed: &Sealed,
         context: &Context<'_>,
     ) -> Result<SecretSlice<u8>, StoreError> {
-        let slot = cache_key(&sealed.wrapped_key, context);
-        let key = if let Some(key) = self.unwrapped.get(&slot) {
-            key
-        } else {
-            let key = Arc::new(aes_key(&self.provider.unwrap(sealed, context).await?)?);
-            self.unwrapped.insert(slot, Arc::clone(&key));
-            key
-        };
-        decrypt(&key, &sealed.ciphertext, &context.to_aad())
+        let key = self.unwrap(sealed, context).await?;
+        decrypt(&aes_key(&key)?, &sealed.ciphertext, &context.to_aad())
             .ok_or_else(|| does_not_open(context.purpose, "its ciphertext was changed or moved"))
+    }
+
+    /// The data key of a record: from the cache while it is fresh, and longer while the provider is away.
+    async fn unwrap(&self, sealed: &Sealed, context: &Context<'_>) -> Result<SecretSlice<u8>, StoreError> {
+        let slot = cache_key(&sealed.wrapped_key, context);
+        let asked = self.provider.unwrap(sealed, context);
+        let stale = match self.cached(&slot) {
+            Some((key, true)) => return Ok(key),
+            Some((key, false)) => key,
+            None => {
+                let key = self.note(asked.await)?;
+                self.keep(slot, &key);
+                return Ok(key);
+            }
+        };
+        if self.is_within(self.away_at.load(Ordering::Relaxed), AWAY_FOR) {
+            return Ok(stale);
+        }
+        let answer = tokio::time::timeout(PATIENCE, asked).await.unwrap_or_else(|_| {
+            let detail = format!("the key provider gave no answer within {} s", PATIENCE.as_secs());
+            Err(KeyFailure::Away(StoreError::unavailable(detail)))
+        });
+        match self.note(answer) {
+            Ok(key) => {
+                self.keep(slot, &key);
+                Ok(key)
+            }
+            Err(KeyFailure::Away(error)) => {
+                tracing::warn!(%error, "the key provider is away; records open by keys that are known");
+                Ok(stale)
+            }
+            Err(KeyFailure::Refused(error)) => {
+                self.unwrapped.invalidate(&slot);
+                Err(error)
+            }
+        }
+    }
+
+    /// A cached key that may be used, and whether without asking.
+    fn cached(&self, slot: &[u8; 32]) -> Option<(SecretSlice<u8>, bool)> {
+        let cached = self.unwrapped.get(slot)?;
+        let is_younger_than = |limit| self.is_within(cached.since, limit);
+        is_younger_than(STALE_FOR).then(|| (cached.key, is_younger_than(FRESH_FOR)))
+    }
+
+    fn keep(&self, slot: [u8; 32], key: &SecretSlice<u8>) {
+        let since = self.millis();
+        let key = key.clone();
+        self.unwrapped.insert(slot, CachedKey { key, since });
+    }
+
+    /// Remembers whether the provider answered.
+    fn note<T>(&self, answer: Result<T, KeyFailure>) -> Result<T, KeyFailure> {
+        let now = self.millis();
+        match &answer {
+            Ok(_) => {
+                self.answered_at.store(now, Ordering::Relaxed);
+                self.away_at.store(i64::MIN, Ordering::Relaxed);
+            }
+            Err(KeyFailure::Away(_)) => {
+                self.answered_at.store(i64::MIN, Ordering::Relaxed);
+                self.away_at.store(now, Ordering::Relaxed);
+            }
+            Err(KeyFailure::Refused(_)) => self.answered_at.store(i64::MIN, Ordering::Relaxed),
+        }
+        answer
+    }
+
+    /// Whether `moment` was less than `interval` ago.
+    fn is_within(&self, moment: i64, interval: Duration) -> bool {
+        let interval = self.clock.interval(interval).as_millis();
+        u128::try_from(self.millis().saturating_sub(moment)).is_ok_and(|age| age < interval)
+    }
+
+    fn millis(&self) -> i64 {
+        self.clock.now().as_millisecond()
     }
 }
 
@@ -181,7 +353,8 @@ mod tests {
     };
 
     fn envelope() -> Envelope {
-        Envelope::new(KeyProvider::Local(LocalKey::random().unwrap()))
+        let clock = Clock::manual(jiff::Timestamp::from_second(1_800_000_000).unwrap());
+        Envelope::new(KeyProvider::Local(LocalKey::random().unwrap()), clock)
     }
 
     #[tokio::test]
@@ -254,7 +427,7 @@ mod tests {
     #[tokio::test]
     async fn the_cache_of_data_keys_has_a_bound() {
         let envelope = envelope();
-        for _ in 0..CACHED_KEYS + 200 {
+        for _ in 0..CACHED_KEYS + 2_000 {
             envelope.seal(b"x", &HERE).await.unwrap();
         }
         envelope.unwrapped.run_pending_tasks();

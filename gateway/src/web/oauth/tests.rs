@@ -120,8 +120,7 @@ impl Bench {
         let mut config = Config::load(&BTreeMap::from(env), None).unwrap();
         config.google = google.config();
         config.store = StoreConfig {
-            backend: Backend::Embedded { data_dir: None },
-            master_key_file: "unused".into(),
+            backend: Backend::Memory,
             sessions_table: "sessions".to_owned(),
             tokens_table: "tokens".to_owned(),
         };

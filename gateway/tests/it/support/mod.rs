@@ -8,6 +8,8 @@ pub mod raw;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use gateway::app::{Gateway, Sockets};
 use gateway::clock::Clock;
 use gateway::config::{Config, store::Backend};
@@ -125,7 +127,7 @@ impl Setup {
                 .or_insert_with(|| value.to_owned());
         }
         let mut config = Config::load(&self.env, None).unwrap();
-        config.store.backend = Backend::Embedded { data_dir: None };
+        config.store.backend = Backend::Memory;
         let origin = config.server.origin();
         let clock = first.map_or_else(
             || Clock::manual(Clock::system().now()),
@@ -294,6 +296,14 @@ impl TestApp {
             .header("mcp-session-id", session)
             .json(&json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": params}))
     }
+}
+
+/// The user that an access token names, whether or not it is still good.
+pub fn subject_of(access: &str) -> UserId {
+    let payload = access.split('.').nth(1).expect("a JWT");
+    let payload = URL_SAFE_NO_PAD.decode(payload).unwrap();
+    let claims: Value = serde_json::from_slice(&payload).unwrap();
+    UserId::new(claims["sub"].as_str().unwrap())
 }
 
 /// The `_meta` of a modern request.
