@@ -11,6 +11,7 @@ use crate::oauth::params::Params;
 use crate::oauth::{CALLBACK_PATH, OAuth, redirect};
 use crate::oidc::{IdClaims, OidcError, TokenResponse};
 use crate::secret::{Keyring, hmac_sha256};
+use crate::store::StoreError;
 
 /// A code is redeemed by a program at once; RFC 6749 section 4.1.2 recommends at most ten minutes.
 const CODE_SECONDS: i64 = 60;
@@ -77,6 +78,8 @@ impl OAuth {
         }
         let code = params.one("code")?.ok_or(PageError::UnknownLogin)?;
         let verifier = verifier(&self.inner.keyring, state).ok_or(PageError::UnknownLogin)?;
+        // Google's code works only once: not while what it brings could not be kept.
+        self.inner.store.check_sealing().await?;
         match self.identify(code, &verifier, nonce).await {
             Ok((tokens, claims)) => self.welcome(&key, &authorization, tokens, claims).await,
             Err(error @ OidcError::Unreachable { .. }) => Err(PageError::Provider(error)),
@@ -130,14 +133,13 @@ impl OAuth {
         }
         let store = &self.inner.store;
         let user = UserId::new(claims.subject);
-        let Some(grant) = self.google_grant(&user, tokens).await? else {
+        if !self.keep_google_grant(&user, tokens).await? {
             let told = RedirectError::new(
                 "server_error",
                 "Google sent no refresh token; remove the gateway's access in the Google account and log in again",
             );
             return self.end(key, authorization, &told).await;
-        };
-        store.put_google_grant(&user, &grant).await?;
+        }
         store
             .put_user(&User {
                 id: user.clone(),
@@ -173,30 +175,38 @@ impl OAuth {
         ))
     }
 
-    /// What to keep of Google's tokens. Google may leave out the refresh token for a person it knows; then a
-    /// stored one that still works serves on. `None`: there is none at all.
-    async fn google_grant(
-        &self,
-        user: &UserId,
-        tokens: TokenResponse,
-    ) -> Result<Option<GoogleGrant>, PageError> {
-        let mut refresh_token = tokens.refresh_token;
-        if refresh_token.is_none() {
-            let stored = self.inner.store.google_grant(user).await?;
-            let alive = stored.filter(|grant| !grant.reauth_required);
-            refresh_token = alive.map(|grant| grant.refresh_token);
-        }
-        Ok(refresh_token.map(|refresh_token| GoogleGrant {
-            access_token: tokens.access_token,
+    /// Stores Google's tokens. Google may leave out the refresh token for a person it knows; then a stored one that
+    /// still works serves on. `false`: there is none at all.
+    async fn keep_google_grant(&self, user: &UserId, tokens: TokenResponse) -> Result<bool, PageError> {
+        let store = &self.inner.store;
+        let grant = |refresh_token| GoogleGrant {
+            access_token: tokens.access_token.clone(),
             refresh_token,
             scope: if tokens.scope.is_empty() {
                 GOOGLE_SCOPES.to_owned()
             } else {
-                tokens.scope
+                tokens.scope.clone()
             },
             expires_at: tokens.expires_at.as_second(),
             reauth_required: false,
-        }))
+        };
+        if let Some(refresh_token) = tokens.refresh_token.clone() {
+            store.put_google_grant(user, &grant(refresh_token)).await?;
+            return Ok(true);
+        }
+        loop {
+            let stored = store.stored_google_grant(user).await?;
+            let Some(stored) = stored.filter(|stored| !stored.grant.reauth_required) else {
+                return Ok(false);
+            };
+            let next = grant(stored.grant.refresh_token.clone());
+            match store.replace_google_grant(user, &stored, next).await {
+                Ok(_) => return Ok(true),
+                // A refresh of this moment may have brought another refresh token.
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Spends the login and tells the client an error.

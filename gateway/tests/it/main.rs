@@ -29,6 +29,7 @@ mod peers;
 mod sessions;
 mod slow_calls;
 mod status;
+mod store_outage;
 mod streams;
 mod support;
 mod tools;

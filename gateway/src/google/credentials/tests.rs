@@ -7,6 +7,7 @@ use serde_json::json;
 use super::*;
 use crate::google::Reachability;
 use crate::google::testing::{Hit, Reply, SHORT, START, World, token_answer};
+use crate::store::faults::Fault;
 
 fn ana() -> UserId {
     UserId::new("ana")
@@ -213,12 +214,11 @@ async fn a_lease_that_nobody_gives_back_costs_a_second_not_the_login() {
     );
 }
 
-#[tokio::test]
-async fn a_login_during_a_refused_refresh_survives() {
+/// A person logs in again while Google answers a refresh with `reply`; what is used and stored then.
+async fn login_during_a_refresh(reply: Reply) {
     let store: std::sync::Arc<std::sync::OnceLock<Store>> = std::sync::Arc::default();
     let late = store.clone();
     let world = world(move |_| {
-        // The person logs in again while Google refuses the old refresh token.
         let store = late.get().unwrap().clone();
         let fresh = GoogleGrant {
             access_token: "from-login".into(),
@@ -236,7 +236,7 @@ async fn a_login_during_a_refused_refresh_survives() {
         })
         .join()
         .unwrap();
-        refused("invalid_grant")
+        reply.clone()
     })
     .await;
     assert!(store.set(world.store.clone()).is_ok());
@@ -248,6 +248,16 @@ async fn a_login_during_a_refused_refresh_survives() {
     let grant = stored(&world).await;
     assert!(!grant.reauth_required);
     assert_eq!(grant.refresh_token.expose_secret(), "from-login-refresh");
+}
+
+#[tokio::test]
+async fn a_login_during_a_refused_refresh_survives() {
+    login_during_a_refresh(refused("invalid_grant")).await;
+}
+
+#[tokio::test]
+async fn a_login_during_a_refresh_is_not_undone_by_it() {
+    login_during_a_refresh(token_answer("late")).await;
 }
 
 #[tokio::test]
@@ -299,4 +309,73 @@ async fn a_refresh_comes_to_its_end_although_the_call_that_began_it_is_gone() {
     assert_eq!(text(&bearer), "new");
     assert_eq!(world.google.hits("/token").len(), 1);
     assert_eq!(stored(&world).await.refresh_token.expose_secret(), "rotated");
+}
+
+#[tokio::test]
+async fn a_refresh_during_an_outage_is_stored_before_the_refresh_token_that_it_replaced_is_used_again() {
+    let rotated = json!({ "access_token": "new", "refresh_token": "rotated", "expires_in": 3600, "token_type": "Bearer" });
+    let world = world(move |hit| {
+        if hit.body.contains("refresh_token=ana-refresh") {
+            Reply::Json(200, rotated.clone())
+        } else {
+            refused("invalid_grant")
+        }
+    })
+    .await;
+    world.login("ana", 3600).await;
+    let credentials = &world.client.credentials;
+    credentials.bearer(&ana()).await.unwrap();
+    let faults = world.store.faults().unwrap();
+    faults.always(Fault::Gone);
+    world.clock.advance(Duration::from_hours(1));
+    assert_eq!(text(&credentials.bearer(&ana()).await.unwrap()), "new");
+    assert_eq!(world.google.hits("/token").len(), 1);
+
+    faults.end();
+    world.clock.advance(Duration::from_mins(2));
+    assert_eq!(text(&credentials.bearer(&ana()).await.unwrap()), "new");
+    assert_eq!(stored(&world).await.refresh_token.expose_secret(), "rotated");
+    assert_eq!(
+        world.google.hits("/token").len(),
+        1,
+        "nothing was refreshed twice"
+    );
+}
+
+#[tokio::test]
+async fn a_login_of_an_outage_outweighs_a_refresh_of_it() {
+    let world = world(|_| token_answer("refreshed")).await;
+    world.login("ana", 3600).await;
+    let credentials = &world.client.credentials;
+    credentials.bearer(&ana()).await.unwrap();
+    let faults = world.store.faults().unwrap();
+    faults.always(Fault::Gone);
+    world.clock.advance(Duration::from_hours(1));
+    assert_eq!(text(&credentials.bearer(&ana()).await.unwrap()), "refreshed");
+    faults.end();
+    world.login("ana", 3600).await;
+    world.clock.advance(Duration::from_mins(2));
+    assert_eq!(text(&credentials.bearer(&ana()).await.unwrap()), "ana-access");
+}
+
+#[tokio::test]
+async fn without_the_store_only_those_are_served_who_are_known() {
+    let world = world(|_| Reply::Reset).await;
+    world.login("ana", 3600).await;
+    world.login("ben", 3600).await;
+    let credentials = &world.client.credentials;
+    credentials.bearer(&ana()).await.unwrap();
+    world.store.faults().unwrap().always(Fault::Gone);
+    for _ in 0..3 {
+        world.clock.advance(Duration::from_secs(100));
+        assert_eq!(text(&credentials.bearer(&ana()).await.unwrap()), "ana-access");
+    }
+    let stranger = credentials.bearer(&UserId::new("ben")).await.unwrap_err();
+    assert_eq!(stranger.code, ErrorCode::UpstreamUnavailable);
+    let requests = world.store.faults().unwrap().requests();
+    for _ in 0..10 {
+        credentials.bearer(&ana()).await.unwrap();
+    }
+    let asked = world.store.faults().unwrap().requests() - requests;
+    assert_eq!(asked, 0, "a store that is away is left alone for a moment");
 }
