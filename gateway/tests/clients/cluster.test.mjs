@@ -12,7 +12,9 @@ import { assertThirteen } from './support/tools.mjs';
 
 let cluster;
 before(async () => {
-  cluster = await startCluster({ tasks: 2, timeScale: 0.05, replace: true });
+  cluster = await startCluster({
+    tasks: 2, timeScale: 0.05, replace: true, args: ['--deregistration-delay', '60'],
+  });
   trust(cluster.authority);
 });
 after(() => cluster?.down());
@@ -61,5 +63,60 @@ test('50 calls of one session go to both tasks, and a killed task takes none of 
 
   const { task } = await cluster.waitFor({ event: 'replacing' });
   await cluster.waitFor({ event: 'healthy', task });
+  await client.close();
+});
+
+/** The fewest healthy tasks at any moment after event number `since`. */
+function fewestHealthy(since) {
+  const healthy = new Set();
+  let fewest = Infinity;
+  for (const { seq, event, task } of cluster.events) {
+    if (event === 'healthy') healthy.add(task);
+    if (['unhealthy', 'draining', 'exited', 'cut'].includes(event)) healthy.delete(task);
+    if (seq > since) fewest = Math.min(fewest, healthy.size);
+  }
+  return fewest;
+}
+
+test('a deployment replaces both tasks under load, and no call fails', async () => {
+  const clients = [await logIn(), await logIn()];
+  const mark = cluster.now;
+  let rolling = true;
+  let calls = 0;
+  const load = clients.map(async ({ client }) => {
+    while (rolling) {
+      await whoami(client);
+      calls += 1;
+    }
+  });
+  const before = await cluster.healthy();
+  const { exits, new: after } = await cluster.roll();
+  rolling = false;
+  await Promise.all(load);
+  assert.ok(calls > 20, `${calls} calls`);
+  assert.deepEqual(exits, before.map((task) => ({ task, code: 0, signal: null })));
+  assert.deepEqual(await cluster.healthy(), after);
+  assert.ok(fewestHealthy(mark) >= 2, 'there were always two healthy tasks');
+  assert.deepEqual(clients.map(({ login }) => login.logins), [1, 1]);
+  for (const { client } of clients) await client.close();
+});
+
+const root = process.getuid?.() === 0 && process.platform === 'linux';
+test('a task that is cut off leaves the rotation, and is back when it is healed', {
+  skip: !root && 'takes root on Linux',
+}, async () => {
+  const { client, login } = await logIn();
+  const mark = cluster.now;
+  const [cutOff, other] = await cluster.healthy();
+  await cluster.cut(cutOff);
+  await cluster.waitFor({ event: 'unhealthy', task: cutOff }, { since: mark });
+  assert.deepEqual(await cluster.healthy(), [other]);
+  for (let call = 0; call < 10; call += 1) await whoami(client);
+  await cluster.heal(cutOff);
+  const { seq } = cluster.events.find(({ event }) => event === 'unhealthy');
+  await cluster.waitFor({ event: 'healthy', task: cutOff }, { since: seq });
+  for (let call = 0; call < 10; call += 1) await whoami(client);
+  assert.equal(login.logins, 1);
+  assert.ok((await cluster.status()).tasks.every(({ cut }) => !cut));
   await client.close();
 });

@@ -1,6 +1,6 @@
 // Several tasks behind a load balancer, by `cargo xtask cluster`: starts one, waits for what happens, does harm.
 
-import { existsSync, readFileSync } from 'node:fs';
+import { existsSync, readFileSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
 import { join, resolve } from 'node:path';
 import tls from 'node:tls';
@@ -135,9 +135,11 @@ export class Cluster {
       .map((line) => JSON.parse(line));
   }
 
-  /** Stops everything. */
-  async down() {
-    return stop(this.#child);
+  /** Stops everything. The logs go as well, unless `KEEP_CLUSTER` is set or they are to be read. */
+  async down({ keep = Boolean(process.env.KEEP_CLUSTER) } = {}) {
+    const ended = await stop(this.#child);
+    if (!keep) rmSync(this.directory, { recursive: true, force: true });
+    return ended;
   }
 
   #ask(method, path) {
