@@ -74,6 +74,7 @@ fn serve(
         return Err(Problem::new("a cluster runs here already", hint).into());
     }
     DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
+    forget_logs(directory)?;
     let ports = Ports::choose(options)?;
     let origin = format!("https://127.0.0.1:{}", ports.public);
 
@@ -121,6 +122,17 @@ fn serve(
     balancer.ask_to_stop();
     fleet.end();
     watched
+}
+
+/// Removes the logs of an earlier run, so that none of its tasks is taken for one of this run.
+fn forget_logs(directory: &Path) -> anyhow::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let path = entry?.path();
+        if path.extension().is_some_and(|extension| extension == "log") {
+            fs::remove_file(path)?;
+        }
+    }
+    Ok(())
 }
 
 /// Shows what happens until the end.
