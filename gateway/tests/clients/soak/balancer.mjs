@@ -32,7 +32,7 @@ backend tasks
   option httpchk
   http-check send meth GET uri /health ver HTTP/1.1 hdr Host target
   http-check expect status 200
-  timeout check ${Math.max(1_000, checkMs)}ms
+  timeout check 10s
   default-server check inter ${checkMs}ms rise 2 fall 3 init-addr none pool-purge-delay ${idleMs}ms
   server-template task 1-${SLOTS} 127.0.0.1:9 disabled
 `;

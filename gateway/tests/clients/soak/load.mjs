@@ -20,6 +20,8 @@ export async function openAgents(stage, count, options = {}) {
 export const closeAll = (agents) => Promise.all(agents.map((agent) => agent.close().catch(() => {})));
 
 const ALWAYS_13 = 13;
+/** How long a client waits for an answer. The SDKs wait for a minute, which nobody here has to. */
+const PATIENCE = { timeout: 20_000 };
 
 /** What a client may do; each is a call with a result that can be judged. */
 const WORK = {
@@ -30,13 +32,13 @@ const WORK = {
     }
   },
   whoami: async (agent) => {
-    const { email } = await agent.call('whoami');
+    const { email } = await agent.call('whoami', {}, PATIENCE);
     if (email !== agent.login.email) throw new Error(`${agent.login.email} was told to be ${email}`);
   },
-  mail: (agent) => agent.call('gmail_list', { maxResults: 3 }),
-  write: (agent, call) => agent.run('test_write', { key: call.key, ms: 0 }),
-  slow: (agent, call) => agent.run('test_slow', { key: call.key, ms: call.slowMs, steps: 2 }),
-  'slow write': (agent, call) => agent.run('test_write', { key: call.key, ms: call.slowMs }),
+  mail: (agent) => agent.call('gmail_list', { maxResults: 3 }, PATIENCE),
+  write: (agent, call) => agent.run('test_write', { key: call.key, ms: 0 }, PATIENCE),
+  slow: (agent, call) => agent.run('test_slow', { key: call.key, ms: call.slowMs, steps: 2 }, PATIENCE),
+  'slow write': (agent, call) => agent.run('test_write', { key: call.key, ms: call.slowMs }, PATIENCE),
 };
 
 /** Calls at `perSecond` until `stop`. `calls` are all that were made: `{ work, agent, at, ms, error }`. */

@@ -102,13 +102,14 @@ class Stage {
     return task;
   }
 
-  /** `kill -9`. The load balancer hears of it a moment later, as from ECS. */
+  /** `kill -9`. The load balancer hears of it a moment later, as from ECS; resolves with the times of both. */
   async kill(task) {
+    const killed = Date.now();
     task.child.kill('SIGKILL');
-    task.killedAt = Date.now();
     await task.child.exited;
     await sleep(KILL_NOTICED_MS);
     await this.#takeOut(task);
+    return { killed, noticed: Date.now() };
   }
 
   /** Stops a task as ECS does in a deployment: out of the target group, then SIGTERM; resolves with how it ended. */
