@@ -154,10 +154,7 @@ describe('the reference of the gateway', () => {
       const { environment: plain, secrets } = built(name).declared.task_definition;
       return [...Object.keys(plain), ...secrets.map(({ setting }) => setting)];
     });
-    const unknown = [...new Set(set)].filter((name) => !known.has(name) && !NOT_YET.has(name) && !name.startsWith('AWS_'));
+    const unknown = [...new Set(set)].filter((name) => !known.has(name) && !name.startsWith('AWS_'));
     expect(unknown).toEqual([]);
   });
 });
-
-/** Settings of the next release of the gateway, which ignores what it does not know. */
-const NOT_YET: ReadonlySet<string> = new Set(['KMS_KEY_ARN', 'KMS_ENDPOINT']);

@@ -179,7 +179,7 @@ impl Wheel {
         }
         let slot = inner.tick % SLOTS;
         let entry = Entry::new(socket, framing, slot, (stream.session, stream.kind), place);
-        tracing::debug!(session = %entry.session.text(), "SSE stream initiated");
+        tracing::info!(session = %entry.session.text(), "SSE stream initiated");
         let key = inner.streams.insert(entry);
         let of_session = inner.by_session.entry(stream.session).or_default();
         of_session.push(key);
