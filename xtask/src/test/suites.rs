@@ -173,7 +173,7 @@ fn node_test(workspace: &Workspace, directory: &str) -> Command {
 fn soak(workspace: &Workspace) -> Command {
     let mut command = Command::new("node");
     command
-        .arg("soak/index.mjs")
+        .args(["soak/index.mjs", "--in-tests"])
         .current_dir(workspace.root().join(CLIENTS));
     command
 }
