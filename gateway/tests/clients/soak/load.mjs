@@ -41,9 +41,19 @@ const WORK = {
   'slow write': (agent, call) => agent.run('test_write', { key: call.key, ms: call.slowMs }, PATIENCE),
 };
 
+/** How a POST of HTTP+SSE is refused, before any work, whose stream just ended. */
+const NOT_CONNECTED = /event stream of this session is not connected/;
+
+/** A host asks nothing of a transport that is not connected; HTTP+SSE is connected while its stream is open. */
+async function connected(agent) {
+  if (agent.kind.includes('HTTP+SSE')) await until('the stream', async () => agent.wire.open >= 1).catch(() => {});
+}
+
 /** Calls at `perSecond` until `stop`. `calls` are all that were made: `{ work, agent, at, ms, error }`. */
 export class Load {
   calls = [];
+  /** Calls that were refused because the stream of HTTP+SSE was gone, and were made again on the next one. */
+  repeated = 0;
   #going = true;
   #open = new Set();
 
@@ -67,12 +77,17 @@ export class Load {
   }
 
   async #call(agent, work) {
-    // A host asks nothing of a transport that is not connected; HTTP+SSE is connected while its stream is open.
-    if (agent.kind.includes('HTTP+SSE')) await until('the stream', async () => agent.wire.open >= 1).catch(() => {});
+    await connected(agent);
     const call = { work, kind: agent.kind, agent, at: Date.now(), key: randomUUID(), slowMs: this.slowMs };
     this.calls.push(call);
     try {
-      await WORK[work](agent, call);
+      await WORK[work](agent, call).catch(async (error) => {
+        if (!NOT_CONNECTED.test(error.message)) throw error;
+        this.repeated += 1;
+        await sleep(500);
+        await connected(agent);
+        await WORK[work](agent, call);
+      });
     } catch (error) {
       call.error = String(error.message ?? error);
     }

@@ -1,9 +1,5 @@
 // Two or more tasks behind a load balancer, over one store, with every interval at one scale.
 
-import { randomBytes } from 'node:crypto';
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { KINDS } from '../support/agents.mjs';
@@ -57,8 +53,6 @@ class Stage {
     this.google = keep(await startGoogle(), () => stop(this.google.child));
     this.aws = keep(await startAws());
     this.store = keep(await startStoreLine(this.aws.port));
-    const data = keep(await mkdtemp(join(tmpdir(), 'stage-')), () => rm(data, { recursive: true, force: true }));
-    await writeFile(join(data, 'master.key'), randomBytes(32), { mode: 0o600 });
     this.port = await freePort();
     this.balancer = keep(await startBalancer({
       port: this.port, idleMs: this.ms(IDLE_MS), checkMs: Math.max(500, this.ms(CHECK_MS)),
@@ -69,8 +63,6 @@ class Stage {
       PATH: process.env.PATH,
       HOST: '127.0.0.1',
       PUBLIC_URL: this.url,
-      DATA_DIR: data,
-      MASTER_KEY_FILE: join(data, 'master.key'),
       SESSION_SECRET: 'b2f81d0c97e64a35a1c0d87e6f2b94c3',
       GOOGLE_CLIENT_ID: this.google.clientId,
       GOOGLE_CLIENT_SECRET: this.google.clientSecret,
