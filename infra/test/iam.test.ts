@@ -67,6 +67,7 @@ describe('the gateway itself', () => {
 const OPERATIONS: Readonly<Record<string, string>> = {
   get_item: 'GetItem', put_item: 'PutItem', update_item: 'UpdateItem', delete_item: 'DeleteItem', query: 'Query', scan: 'Scan',
   batch_get_item: 'BatchGetItem', batch_write_item: 'BatchWriteItem', describe_table: 'DescribeTable',
+  describe_time_to_live: 'DescribeTimeToLive',
 };
 
 /** What the gateway's store calls, as its sources say: tests and the engine on a laptop aside. */

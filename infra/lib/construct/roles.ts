@@ -28,6 +28,7 @@ export const TABLE_ACTIONS = [
   'dynamodb:ConditionCheckItem',
   'dynamodb:DeleteItem',
   'dynamodb:DescribeTable',
+  'dynamodb:DescribeTimeToLive',
   'dynamodb:GetItem',
   'dynamodb:PutItem',
   'dynamodb:Query',
