@@ -3,6 +3,7 @@
 //! A verb is one file with an argument struct and its `run`; here it gets a variant and an arm.
 
 mod apt;
+mod aws;
 mod bench;
 mod cluster;
 mod dev;
@@ -22,6 +23,7 @@ mod soak;
 mod test;
 mod tidy;
 mod ui;
+mod verify;
 mod workspace;
 
 use std::process::ExitCode;
@@ -52,6 +54,7 @@ enum Verb {
     Soak(soak::Soak),
     Test(test::Test),
     Tidy(tidy::Tidy),
+    Verify(verify::Verify),
 }
 
 /// How a verb ended, when it could do its work.
@@ -85,5 +88,6 @@ fn run(verb: Verb) -> anyhow::Result<Outcome> {
         Verb::Soak(soak) => soak.run(&workspace, &interrupt),
         Verb::Test(test) => test.run(&workspace, &interrupt),
         Verb::Tidy(tidy) => tidy.run(&workspace),
+        Verb::Verify(verify) => verify.run(&workspace, &interrupt),
     }
 }

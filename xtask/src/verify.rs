@@ -1,0 +1,313 @@
+//! `cargo xtask verify`: what is declared against what is live, assertion by assertion.
+
+mod declared;
+mod facts;
+mod fetch;
+mod questions;
+mod report;
+mod row;
+mod rows;
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::str::FromStr;
+use std::time::Instant;
+
+use clap::ValueEnum;
+
+use self::declared::Declared;
+use self::fetch::Outside;
+use self::report::{Report, Verdict};
+use self::row::{Depth, View};
+use self::rows::{GROUPS, Group};
+use crate::Outcome;
+use crate::aws::Aws;
+use crate::interrupt::Interrupt;
+use crate::problem::Problem;
+use crate::ui::{self, Mark};
+use crate::workspace::Workspace;
+use crate::{npm, process};
+
+/// Where the infrastructure is, relative to the checkout.
+const INFRA: &str = "infra";
+/// The program that looks from outside, relative to the checkout.
+const PROBE: &str = "xtask/probe/probe.mjs";
+/// Where the emulator of AWS is unless `--endpoint` says otherwise.
+const LOCAL_ENDPOINT: &str = "http://10.66.0.1:4566";
+
+/// Compare an environment with what its configuration declares, and probe it from outside as clients do.
+///
+/// Nothing is changed. Each assertion passes, fails (with the command that repairs it), or is unknown, when it could
+/// not be looked at. Needs the `aws` command line and Node.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Example: cargo xtask verify --env staging --quick\n\
+    Exit codes: 0 all pass, 1 something fails, 2 something is unknown or the tool broke.")]
+pub(crate) struct Verify {
+    /// Environment: a file name in `infra/config`
+    #[arg(long = "env", default_value = "staging", value_name = "NAME")]
+    environment: String,
+    /// Where it is: `local` is the emulator of this machine
+    #[arg(long, default_value = "aws")]
+    target: Target,
+    #[command(flatten)]
+    depth: DepthOptions,
+    /// Let CloudFormation compare every resource with its template, too
+    #[arg(long)]
+    drift: bool,
+    /// Only these groups, by their letters: `HIJ`
+    #[arg(long, value_name = "LETTERS", value_parser = letters)]
+    only: Option<String>,
+    /// Connect to ADDRESS instead of what DNS says, as in curl
+    #[arg(long, value_name = "HOST:PORT:ADDRESS")]
+    resolve: Option<Resolve>,
+    /// A file with an access token for the MCP probes
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// A certificate authority (PEM) that the probes trust, too
+    #[arg(long, value_name = "FILE")]
+    authority: Option<PathBuf>,
+    /// The declaration, instead of that of this checkout
+    #[arg(long, value_name = "FILE")]
+    declared: Option<PathBuf>,
+    /// Profile of the `aws` command line
+    #[arg(long)]
+    profile: Option<String>,
+    /// Address of the AWS API
+    #[arg(long, value_name = "URL")]
+    endpoint: Option<String>,
+    /// Print one JSON object instead of a tree
+    #[arg(long)]
+    json: bool,
+    /// Write the results as JUnit, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+    /// Print every command before it runs
+    #[arg(short, long)]
+    verbose: bool,
+}
+
+/// How patient to be.
+#[derive(Debug, clap::Args)]
+#[group(multiple = false)]
+struct DepthOptions {
+    /// Only what takes no patience: under a minute
+    #[arg(long)]
+    quick: bool,
+    /// Streams for 90 s and short pauses, as after a deploy (the default)
+    #[arg(long)]
+    gate: bool,
+    /// Everything, streams beyond the idle timeout and drift included: six minutes
+    #[arg(long)]
+    full: bool,
+}
+
+impl DepthOptions {
+    fn depth(&self) -> Depth {
+        match (self.quick, self.full) {
+            (true, _) => Depth::Quick,
+            (_, true) => Depth::Full,
+            _ => Depth::Gate,
+        }
+    }
+}
+
+/// Which account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Target {
+    /// AWS, with the operator's credentials.
+    Aws,
+    /// An emulator, with none.
+    Local,
+}
+
+impl Verify {
+    /// Fetches, compares and prints.
+    pub(crate) fn run(self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
+        let started = Instant::now();
+        let token = self.token_file.as_deref().map(read_token).transpose()?;
+        let declared = self.declaration(workspace, interrupt)?;
+        self.check_resolve(&declared)?;
+        let aws = self.account(&declared);
+        ui::step(
+            Mark::Run,
+            format_args!("asking {} in {}", declared.environment, aws.region),
+        );
+        let chosen = |letter: char| self.only.as_ref().is_none_or(|only| only.contains(letter));
+        let groups: Vec<&Group> = GROUPS.iter().filter(|group| chosen(group.letter)).collect();
+        let mut facts = fetch::account(&aws, &declared, interrupt)?;
+        let depth = self.depth.depth();
+        if chosen('A') && (self.drift || depth == Depth::Full) {
+            fetch::drift(&aws, &declared, &mut facts, interrupt)?;
+        }
+        if chosen('L') {
+            ui::step(Mark::Run, format_args!("probing {}", declared.live.url));
+            let outside = Outside {
+                program: &workspace.root().join(PROBE),
+                address: self.resolve.as_ref().map(|resolve| resolve.address.as_str()),
+                authority: self.authority.as_deref(),
+                token: token.as_deref(),
+                depth,
+                verbose: self.verbose,
+            };
+            fetch::live(&outside, &declared, &mut facts);
+        }
+        interrupt.check()?;
+        let view = View {
+            declared: &declared,
+            facts: &facts,
+            now: now(),
+        };
+        // Drift is looked for in full runs, and whenever somebody asks.
+        let also = if self.drift { &["A5"][..] } else { &[] };
+        let report = Report::make(groups, depth, also, &view);
+        self.print(&report, &aws)?;
+        ui::say(format_args!(
+            "{} in {}",
+            report.sum(),
+            ui::seconds(started.elapsed())
+        ));
+        conclude(&report)
+    }
+
+    fn declaration(&self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Declared> {
+        if let Some(path) = &self.declared {
+            return Declared::read(path);
+        }
+        npm::install(workspace, INFRA, interrupt)?;
+        ui::step(Mark::Run, format_args!("synthesising {}", self.environment));
+        let directory = workspace.root().join(INFRA);
+        let mut command = Command::new("node");
+        command
+            .args(["node_modules/aws-cdk/bin/cdk", "synth", "--quiet", "--no-notices"])
+            .args(["--context", &format!("environment={}", self.environment)])
+            .envs([("CDK_DISABLE_CLI_TELEMETRY", "1"), ("CDK_VALIDATION", "false")])
+            .current_dir(&directory);
+        process::run("cdk synth", &mut command, &workspace.log("cdk-synth"), interrupt)?;
+        let assembly = directory
+            .join("cdk.out")
+            .join(format!("assembly-{}", self.environment));
+        Declared::read(&assembly.join("declared.json"))
+    }
+
+    fn account(&self, declared: &Declared) -> Aws {
+        let local = (self.target == Target::Local).then(|| LOCAL_ENDPOINT.to_owned());
+        Aws {
+            region: declared.account.region.clone(),
+            profile: self.profile.clone(),
+            endpoint: self.endpoint.clone().or(local),
+            verbose: self.verbose,
+        }
+    }
+
+    fn check_resolve(&self, declared: &Declared) -> anyhow::Result<()> {
+        let Some(resolve) = &self.resolve else {
+            return Ok(());
+        };
+        if resolve.host == declared.live.host {
+            return Ok(());
+        }
+        let what = format!(
+            "`--resolve` is about `{}`, the environment is `{}`",
+            resolve.host, declared.live.host
+        );
+        Err(Problem::new(
+            what,
+            format!("say `--resolve {}:443:{}`", declared.live.host, resolve.address),
+        )
+        .into())
+    }
+
+    fn print(&self, report: &Report, aws: &Aws) -> anyhow::Result<()> {
+        if let Some(path) = &self.junit {
+            fs::write(path, report.junit(aws)).map_err(|error| {
+                let what = format!("`{}` cannot be written: {error}", path.display());
+                Problem::new(what, "name a file in a directory that exists")
+            })?;
+        }
+        if self.json {
+            ui::data(report.json(aws));
+        } else {
+            ui::data(report.tree(aws).trim_end());
+        }
+        Ok(())
+    }
+}
+
+/// A failure weighs more than what is unknown: it is certain.
+fn conclude(report: &Report) -> anyhow::Result<Outcome> {
+    if report.count("fail") > 0 {
+        return Ok(Outcome::Refused);
+    }
+    let unknown: Vec<_> = report
+        .lines()
+        .filter(|line| matches!(line.verdict, Verdict::Unknown(_)))
+        .map(|line| line.id)
+        .collect();
+    if unknown.is_empty() {
+        return Ok(Outcome::Done);
+    }
+    let what = format!("`{}` could not be looked at", unknown.join(" "));
+    Err(Problem::new(what, "the tree says why; `--only` leaves groups out").into())
+}
+
+fn read_token(path: &Path) -> anyhow::Result<String> {
+    let text = fs::read_to_string(path).map_err(|error| {
+        let what = format!("`{}` cannot be read: {error}", path.display());
+        Problem::new(what, "it must hold an access token and nothing else")
+    })?;
+    Ok(text.trim().to_owned())
+}
+
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place where a verification learns what time it is"
+)]
+fn now() -> f64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since.map_or(0.0, |since| since.as_secs_f64())
+}
+
+fn letters(text: &str) -> Result<String, String> {
+    let text = text.to_ascii_uppercase();
+    match text
+        .chars()
+        .find(|letter| GROUPS.iter().all(|group| group.letter != *letter))
+    {
+        None => Ok(text),
+        Some(letter) => {
+            let known: String = GROUPS.iter().map(|group| group.letter).collect();
+            Err(format!("there is no group `{letter}`, only `{known}`"))
+        }
+    }
+}
+
+/// An address instead of what DNS says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Resolve {
+    host: String,
+    address: String,
+}
+
+impl FromStr for Resolve {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let expected = || format!("`{text}` is not like `mcp.example.com:443:192.0.2.7`");
+        let (host, rest) = text.split_once(':').ok_or_else(expected)?;
+        let (port, address) = rest.split_once(':').ok_or_else(expected)?;
+        let address = address.trim_start_matches('[').trim_end_matches(']');
+        let is_port = port.parse::<u16>().is_ok();
+        if host.is_empty() || !is_port || address.parse::<IpAddr>().is_err() {
+            return Err(expected());
+        }
+        Ok(Self {
+            host: host.to_owned(),
+            address: address.to_owned(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,139 @@
+//! A: the account is the right one, and its stacks are whole.
+
+use crate::verify::declared::Stack;
+use crate::verify::facts::{Unknown, list_at, stack_fact, text};
+use crate::verify::row::{Depth, Finding, Row, View};
+
+pub(crate) const ROWS: &[Row] = &[
+    Row::new("A1", "account and region", account),
+    Row::new("A2", "stacks are whole", status),
+    Row::new("A3", "stacks are protected", protection),
+    Row::new("A4", "the parameter has the digest of the live image", digest),
+    Row::new("A5", "stacks are as their templates say", drift).from(Depth::Full),
+];
+
+fn account(view: &View<'_>) -> Result<Finding, Unknown> {
+    let live = view.text("identity", "/Account")?;
+    let expected = view.declared.account.id.clone().unwrap_or_else(|| live.clone());
+    Ok(
+        Finding::same(expected, live)
+            .or_do("log in to the other account, or name its profile by `--profile`"),
+    )
+}
+
+/// `shown` of each stack, as one line; the names of the stacks are known.
+fn each_stack(view: &View<'_>, shown: impl Fn(&Stack) -> Result<String, Unknown>) -> Result<String, Unknown> {
+    let stacks = view.declared.account.stacks.iter();
+    let lines: Result<Vec<_>, _> = stacks
+        .map(|stack| Ok(format!("{} {}", stack.kind, shown(stack)?)))
+        .collect();
+    Ok(lines?.join(", "))
+}
+
+fn live(view: &View<'_>, stack: &Stack, pointer: &str) -> Result<String, Unknown> {
+    let answer = view.fact(&stack_fact(&stack.kind))?;
+    let found = text(answer, pointer);
+    Ok(if found.is_empty() {
+        "absent".to_owned()
+    } else {
+        found
+    })
+}
+
+fn status(view: &View<'_>) -> Result<Finding, Unknown> {
+    const STATUS: &str = "/Stacks/0/StackStatus";
+    let is_whole = |status: &str| matches!(status, "CREATE_COMPLETE" | "UPDATE_COMPLETE" | "IMPORT_COMPLETE");
+    let actual = each_stack(view, |stack| live(view, stack, STATUS))?;
+    let mut broken = Vec::new();
+    for stack in &view.declared.account.stacks {
+        if !is_whole(&live(view, stack, STATUS)?) {
+            broken.push(stack);
+        }
+    }
+    let finding = Finding::said(
+        broken.is_empty(),
+        "each CREATE_COMPLETE or UPDATE_COMPLETE",
+        actual,
+    );
+    let Some(stack) = broken.first() else {
+        return Ok(finding);
+    };
+    Ok(match &*live(view, stack, STATUS)? {
+        "absent" => finding.or_do(format!("`npx cdk deploy {}` in `infra`", stack.name)),
+        "UPDATE_ROLLBACK_FAILED" => finding.aws(format!(
+            "cloudformation continue-update-rollback --stack-name {}",
+            stack.name
+        )),
+        status if status.ends_with("_IN_PROGRESS") => finding.aws(format!(
+            "cloudformation wait stack-update-complete --stack-name {}",
+            stack.name
+        )),
+        _ => finding.aws(format!(
+            "cloudformation describe-stack-events --max-items 20 --stack-name {}",
+            stack.name
+        )),
+    })
+}
+
+fn protection(view: &View<'_>) -> Result<Finding, Unknown> {
+    let actual = each_stack(view, |stack| {
+        live(view, stack, "/Stacks/0/EnableTerminationProtection")
+    })?;
+    let expected = each_stack(view, |stack| Ok(stack.termination_protection.to_string()))?;
+    let mut finding = Finding::same(expected, actual);
+    for stack in &view.declared.account.stacks {
+        let wanted = stack.termination_protection.to_string();
+        if live(view, stack, "/Stacks/0/EnableTerminationProtection")? != wanted {
+            let option = if stack.termination_protection {
+                "enable"
+            } else {
+                "no-enable"
+            };
+            finding = finding.aws(format!(
+                "cloudformation update-termination-protection --{option}-termination-protection --stack-name {}",
+                stack.name
+            ));
+        }
+    }
+    Ok(finding)
+}
+
+fn digest(view: &View<'_>) -> Result<Finding, Unknown> {
+    let name = &view.declared.parameters.image_digest;
+    let image = view.text("task definition", "/taskDefinition/containerDefinitions/0/image")?;
+    let running = image.split_once('@').map_or(image.as_str(), |(_, digest)| digest);
+    let parameter = view.text("released", "/Parameter/Value")?;
+    Ok(Finding::same(running, parameter).aws(format!(
+        "ssm put-parameter --overwrite --type String --name {name} --value {running}"
+    )))
+}
+
+fn drift(view: &View<'_>) -> Result<Finding, Unknown> {
+    let mut changed = Vec::new();
+    for stack in &view.declared.account.stacks {
+        let answer = view.fact(&format!("drift/{}", stack.kind))?;
+        for resource in list_at(answer, "/StackResourceDrifts") {
+            // Which revision runs and how many of it are not CloudFormation's to say.
+            let is_owned = text(resource, "/ResourceType") != "AWS::ECS::Service"
+                || list_at(resource, "/PropertyDifferences").any(|difference| {
+                    !matches!(
+                        &*text(difference, "/PropertyPath"),
+                        "/TaskDefinition" | "/DesiredCount"
+                    )
+                });
+            if is_owned
+                && matches!(
+                    &*text(resource, "/StackResourceDriftStatus"),
+                    "MODIFIED" | "DELETED"
+                )
+            {
+                changed.push(format!("{}/{}", stack.name, text(resource, "/LogicalResourceId")));
+            }
+        }
+    }
+    Ok(Finding::said(
+        changed.is_empty(),
+        "nothing changed by hand",
+        changed.join(", "),
+    ))
+}

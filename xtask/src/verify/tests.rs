@@ -1,0 +1,251 @@
+//! The assertions over recorded answers: a healthy environment, in which one fact at a time is changed.
+
+mod mutations;
+
+use std::collections::BTreeSet;
+
+use serde_json::Value;
+
+use super::declared::Declared;
+use super::facts::{Facts, Unknown};
+use super::report::{Report, Verdict};
+use super::row::{Depth, View};
+use super::rows::GROUPS;
+use super::{Resolve, letters, questions};
+use crate::aws::Aws;
+
+/// A moment after the tasks of the recording were started and before its certificate ends.
+const NOW: f64 = 1_795_600_200.0;
+
+fn declared() -> Declared {
+    Declared::parse(include_str!("tests/declared.json")).unwrap()
+}
+
+fn healthy() -> Facts {
+    let recorded: Value = serde_json::from_str(include_str!("tests/healthy.json")).unwrap();
+    let mut facts = Facts::default();
+    for (name, answer) in recorded.as_object().unwrap() {
+        facts.insert(name.clone(), Ok(answer.clone()));
+    }
+    facts
+}
+
+fn account() -> Aws {
+    Aws {
+        region: "us-east-1".to_owned(),
+        profile: None,
+        endpoint: None,
+        verbose: false,
+    }
+}
+
+fn report(facts: &Facts) -> Report {
+    let view = View {
+        declared: &declared(),
+        facts,
+        now: NOW,
+    };
+    Report::make(GROUPS, Depth::Full, &[], &view)
+}
+
+/// The ids of the lines that have `word`.
+fn ids(report: &Report, word: &str) -> Vec<&'static str> {
+    report
+        .lines()
+        .filter(|line| line.word() == word)
+        .map(|line| line.id)
+        .collect()
+}
+
+#[test]
+fn a_healthy_environment_passes_everything() {
+    let report = report(&healthy());
+    assert_eq!(
+        report.count("fail") + report.count("unknown"),
+        0,
+        "{}",
+        report.tree(&account())
+    );
+}
+
+#[test]
+fn ids_are_unique_and_begin_with_the_letter_of_their_group() {
+    let mut seen = BTreeSet::new();
+    for group in GROUPS {
+        for row in group.rows {
+            assert!(row.id.starts_with(group.letter), "{}", row.id);
+            assert!(seen.insert(row.id), "{}", row.id);
+        }
+    }
+}
+
+#[test]
+fn what_is_not_known_fails_nothing() {
+    // The names of tasks lead to the tasks, and are looked at by nobody else.
+    let names: Vec<String> = healthy()
+        .names()
+        .filter(|name| *name != "task names")
+        .map(str::to_owned)
+        .collect();
+    for name in names {
+        let mut facts = healthy();
+        let unknown = Unknown {
+            reason: "AccessDenied".to_owned(),
+            hint: "ask somebody".to_owned(),
+        };
+        facts.insert(&*name, Err(unknown));
+        let report = report(&facts);
+        assert_eq!(ids(&report, "fail"), [""; 0], "without `{name}`");
+        assert!(report.count("unknown") > 0, "nothing looks at `{name}`");
+    }
+}
+
+#[test]
+fn every_question_is_asked_once_and_only_for_what_is_looked_at() {
+    let (declared, facts) = (declared(), healthy());
+    let mut asked = BTreeSet::new();
+    for number in 0..questions::ROUNDS {
+        for question in questions::round(number, &declared, &facts) {
+            assert!(
+                asked.insert(question.fact.clone()),
+                "`{}` is asked twice",
+                question.fact
+            );
+            let verb = question.arguments.get(1).unwrap();
+            let reads = ["get-", "describe-", "list-", "simulate-"];
+            assert!(
+                reads.iter().any(|read| verb.starts_with(read)),
+                "`{verb}` may change something"
+            );
+        }
+    }
+    let from_elsewhere = |name: &&str| name.starts_with("live/") || name.starts_with("drift/");
+    let recorded: BTreeSet<String> = facts
+        .names()
+        .filter(|name| !from_elsewhere(name))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(asked, recorded);
+}
+
+#[test]
+fn an_account_without_anything_fails_and_never_passes_by_accident() {
+    let declared = declared();
+    let mut facts = Facts::default();
+    for question in questions::round(0, &declared, &facts) {
+        facts.insert(question.fact, Ok(Value::Null));
+    }
+    let report = report(&facts);
+    let passed = ids(&report, "pass");
+    // Nothing stopped, nothing is under way and nothing rings, which is true of nothing at all.
+    assert_eq!(passed, ["C4", "D5", "D6", "K5"]);
+    for id in ["A2", "B1", "H1", "G1", "M1"] {
+        assert!(ids(&report, "fail").contains(&id), "{id}");
+    }
+}
+
+#[test]
+fn the_report_says_what_is_wrong_and_how_to_repair_it() {
+    let mut facts = healthy();
+    *facts
+        .value_mut("load balancer attributes")
+        .unwrap()
+        .pointer_mut("/Attributes/0/Value")
+        .unwrap() = "60".into();
+    facts.insert(
+        "rules",
+        Err(Unknown {
+            reason: "rate <exceeded>".to_owned(),
+            hint: "again".to_owned(),
+        }),
+    );
+    let report = report(&facts);
+    let tree = report.tree(&account());
+    let arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:loadbalancer/app/mcp-gateway-staging/50dc6c495c0c9188";
+    let fix = format!(
+        "aws --region us-east-1 elbv2 modify-load-balancer-attributes --load-balancer-arn {arn} \
+         --attributes Key=idle_timeout.timeout_seconds,Value=300"
+    );
+    let failure = format!(
+        "   fail    H2   idle timeout\n                expected  300\n                actual    60\n                \
+         fix       {fix}\n"
+    );
+    assert!(tree.contains(&failure), "{tree}");
+    assert!(
+        tree.contains("   unknown I5   which hosts are served\n                reason    rate <exceeded>\n")
+    );
+    assert!(tree.contains("   pass    H3 "));
+
+    let json = report.json(&account());
+    assert_eq!(json["fail"], 1);
+    let assertions = json["assertions"].as_array().unwrap();
+    let idle = assertions.iter().find(|entry| entry["id"] == "H2").unwrap();
+    assert_eq!(
+        (&idle["verdict"], &idle["expected"], &idle["actual"]),
+        (&"fail".into(), &"300".into(), &"60".into())
+    );
+    assert_eq!(idle["fix"], fix);
+
+    let xml = report.junit(&account());
+    assert!(xml.contains("tests=\"9\" failures=\"1\" errors=\"0\""), "{xml}");
+    assert!(
+        xml.contains("name=\"I5 which hosts are served\"><error>"),
+        "{xml}"
+    );
+    assert!(xml.contains("rate &lt;exceeded&gt;"), "{xml}");
+}
+
+#[test]
+fn a_quick_run_leaves_out_what_takes_patience_unless_it_is_asked_for() {
+    let facts = healthy();
+    let view = View {
+        declared: &declared(),
+        facts: &facts,
+        now: NOW,
+    };
+    let all = |depth, also: &[&str]| ids(&Report::make(GROUPS, depth, also, &view), "pass").len();
+    assert_eq!(all(Depth::Quick, &[]) + 3, all(Depth::Gate, &[]));
+    assert_eq!(all(Depth::Gate, &[]) + 1, all(Depth::Full, &[]));
+    assert_eq!(all(Depth::Gate, &["A5"]), all(Depth::Full, &[]));
+}
+
+#[test]
+fn a_declaration_of_another_version_is_refused() {
+    let json = include_str!("tests/declared.json").replacen("\"version\": 1", "\"version\": 2", 1);
+    let error = Declared::parse(&json).unwrap_err();
+    assert!(error.to_string().contains("`2`"), "{error}");
+}
+
+#[test]
+fn options_say_what_is_wrong_with_them() {
+    let resolve: Resolve = "mcp.example.com:443:[2001:db8::7]".parse().unwrap();
+    assert_eq!(
+        (&*resolve.host, &*resolve.address),
+        ("mcp.example.com", "2001:db8::7")
+    );
+    for wrong in [
+        "mcp.example.com",
+        "mcp.example.com:443",
+        ":443:192.0.2.7",
+        "a:b:192.0.2.7",
+        "a:443:b",
+    ] {
+        assert!(wrong.parse::<Resolve>().unwrap_err().contains(wrong));
+    }
+    assert_eq!(letters("hij").unwrap(), "HIJ");
+    assert!(letters("HX").unwrap_err().contains("`X`"));
+}
+
+/// The whole of what is said about `id`.
+fn said(report: &Report, id: &str) -> (String, String) {
+    let line = report.lines().find(|line| line.id == id).unwrap();
+    match &line.verdict {
+        Verdict::Known(finding) => {
+            let fix = match &finding.fix {
+                super::row::Fix::Aws(text) | super::row::Fix::Do(text) => text.clone(),
+            };
+            (finding.actual.clone(), fix)
+        }
+        Verdict::Unknown(unknown) => (unknown.reason.clone(), unknown.hint.clone()),
+    }
+}
