@@ -10,8 +10,10 @@ mod dev;
 mod emulator;
 mod environment;
 mod http;
+mod image;
 mod interrupt;
 mod links;
+mod login;
 mod machine;
 mod ministack;
 mod moto;
@@ -51,6 +53,7 @@ enum Verb {
     Bench(bench::Bench),
     Cluster(cluster::Cluster),
     Dev(dev::Dev),
+    Image(image::Image),
     Soak(soak::Soak),
     Test(test::Test),
     Tidy(tidy::Tidy),
@@ -85,6 +88,7 @@ fn run(verb: Verb) -> anyhow::Result<Outcome> {
         Verb::Cluster(cluster) => cluster.run(&workspace, &interrupt),
         Verb::Bench(bench) => bench.run(&workspace, &interrupt),
         Verb::Dev(dev) => dev.run(&workspace, &interrupt),
+        Verb::Image(image) => image.run(&workspace, &interrupt),
         Verb::Soak(soak) => soak.run(&workspace, &interrupt),
         Verb::Test(test) => test.run(&workspace, &interrupt),
         Verb::Tidy(tidy) => tidy.run(&workspace),

@@ -21,6 +21,7 @@ use self::declared::Declared;
 use self::fetch::Outside;
 use self::report::{Report, Verdict};
 use self::row::{Depth, View};
+pub(crate) use self::rows::TOOLS;
 use self::rows::{GROUPS, Group};
 use crate::Outcome;
 use crate::aws::Aws;

@@ -8,7 +8,7 @@ mod haproxy;
 mod partition;
 mod picture;
 mod plan;
-mod services;
+pub(crate) mod services;
 mod start;
 mod task;
 mod tls;

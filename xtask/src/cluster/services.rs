@@ -23,6 +23,9 @@ pub(crate) const TABLES: [&str; 2] = ["mcp-gateway-sessions", "mcp-gateway-token
 /// The region that everybody speaks of.
 pub(crate) const REGION: &str = "us-east-1";
 
+/// The Workspace domain whose people may log in.
+pub(crate) const DOMAIN: &str = "example.com";
+
 /// A service with its address.
 #[derive(Debug)]
 pub(crate) struct Service {
@@ -82,6 +85,29 @@ impl Services {
             google: Service { process, port },
             accounts,
         })
+    }
+
+    /// What a task has to know about them, with credentials that they take.
+    pub(crate) fn variables(&self) -> Vec<(&'static str, String)> {
+        let [sessions, tokens] = TABLES;
+        let accounts = &self.accounts;
+        vec![
+            ("STORE", "dynamodb".to_owned()),
+            ("DYNAMODB_ENDPOINT", self.store.url()),
+            ("SESSIONS_TABLE", sessions.to_owned()),
+            ("TOKENS_TABLE", tokens.to_owned()),
+            ("KMS_KEY_ARN", self.key_arn.clone()),
+            ("KMS_ENDPOINT", self.kms.url()),
+            ("AWS_REGION", REGION.to_owned()),
+            ("AWS_ACCESS_KEY_ID", "test".to_owned()),
+            ("AWS_SECRET_ACCESS_KEY", "test".to_owned()),
+            ("AWS_EC2_METADATA_DISABLED", "true".to_owned()),
+            ("GOOGLE_CLIENT_ID", accounts.client_id.clone()),
+            ("GOOGLE_CLIENT_SECRET", accounts.client_secret.clone()),
+            ("GOOGLE_ISSUER", accounts.url.clone()),
+            ("GOOGLE_API_BASE_URL", accounts.url.clone()),
+            ("ALLOWED_DOMAIN", DOMAIN.to_owned()),
+        ]
     }
 
     /// Asks all of them to stop, without waiting.

@@ -17,7 +17,7 @@ use super::fleet::{Fleet, Parts};
 use super::haproxy::{self, Places, Runtime};
 use super::partition::{Partition, Wire};
 use super::plan::{Part, Verb};
-use super::services::{REGION, Services, TABLES};
+use super::services::{DOMAIN, Services};
 use super::task::{Recipe, file_name};
 use super::tls::{self, Tls};
 use super::{Options, picture};
@@ -31,8 +31,6 @@ use crate::{Outcome, apt, dev, http, machine};
 /// The control socket, in the directory of the cluster.
 pub(crate) const CONTROL: &str = "control.sock";
 
-/// The Workspace domain whose people may log in.
-const DOMAIN: &str = "example.com";
 /// The path that people paste.
 const MCP: &str = "/mcp";
 /// Ports of every task where the load balancer has a port of its own choice.
@@ -270,40 +268,23 @@ fn environment(
     directory: &Path,
     services: &Services,
 ) -> anyhow::Result<Vec<(String, String)>> {
-    let accounts = &services.accounts;
-    let [sessions, tokens] = TABLES;
     let scale = options.time_scale.to_string();
-    let (store, kms) = (services.store.url(), services.kms.url());
     let secret = dev::secret(&directory.join("session-secret"))?;
-    let mut environment = vec![
-        ("PUBLIC_URL", origin),
-        ("SESSION_SECRET", &secret),
-        ("STORE", "dynamodb"),
-        ("DYNAMODB_ENDPOINT", &store),
-        ("SESSIONS_TABLE", sessions),
-        ("TOKENS_TABLE", tokens),
-        ("KMS_KEY_ARN", &services.key_arn),
-        ("KMS_ENDPOINT", &kms),
-        ("AWS_REGION", REGION),
-        ("AWS_ACCESS_KEY_ID", "test"),
-        ("AWS_SECRET_ACCESS_KEY", "test"),
-        ("AWS_EC2_METADATA_DISABLED", "true"),
-        ("GOOGLE_CLIENT_ID", &accounts.client_id),
-        ("GOOGLE_CLIENT_SECRET", &accounts.client_secret),
-        ("GOOGLE_ISSUER", &accounts.url),
-        ("GOOGLE_API_BASE_URL", &accounts.url),
-        ("ALLOWED_DOMAIN", DOMAIN),
-        ("LOG_LEVEL", "info"),
-    ];
+    let mut environment = services.variables();
+    environment.extend([
+        ("PUBLIC_URL", origin.to_owned()),
+        ("SESSION_SECRET", secret),
+        ("LOG_LEVEL", "info".to_owned()),
+    ]);
     if !options.time_scale.is_real() {
-        environment.push(("TIME_SCALE", &scale));
+        environment.push(("TIME_SCALE", scale));
     }
     if options.test_tools {
-        environment.push(("TEST_TOOLS", "1"));
+        environment.push(("TEST_TOOLS", "1".to_owned()));
     }
     let own = environment
         .into_iter()
-        .map(|(name, value)| (name.to_owned(), value.to_owned()));
+        .map(|(name, value)| (name.to_owned(), value));
     // What is named on the command line comes last and wins.
     Ok(own.chain(options.environment.iter().cloned()).collect())
 }

@@ -12,6 +12,7 @@ mod target_group;
 mod task_definition;
 mod tasks;
 
+pub(crate) use self::live::TOOLS;
 use super::row::Row;
 
 /// A group of rows.

@@ -7,7 +7,7 @@ use crate::verify::facts::{Unknown, list_at, text};
 use crate::verify::row::{Depth, Finding, Row, View};
 
 /// The tools of the core profile, sorted; what an account adds to them is welcome.
-const TOOLS: [&str; 13] = [
+pub(crate) const TOOLS: [&str; 13] = [
     "calendar_get_event",
     "calendar_list_events",
     "docs_get_content",
