@@ -21,6 +21,7 @@ mod npm;
 mod problem;
 mod process;
 mod python;
+mod release;
 mod soak;
 mod test;
 mod tidy;
@@ -52,12 +53,20 @@ struct Cli {
 enum Verb {
     Bench(bench::Bench),
     Cluster(cluster::Cluster),
+    Deploy(release::Deploy),
     Dev(dev::Dev),
+    Diff(release::Diff),
     Image(image::Image),
+    Lock(release::LockVerb),
+    Logs(release::Logs),
+    Releases(release::Releases),
+    Rollback(release::Rollback),
     Soak(soak::Soak),
+    Status(release::StatusVerb),
     Test(test::Test),
     Tidy(tidy::Tidy),
     Verify(verify::Verify),
+    Wait(release::Wait),
 }
 
 /// How a verb ended, when it could do its work.
@@ -87,11 +96,19 @@ fn run(verb: Verb) -> anyhow::Result<Outcome> {
     match verb {
         Verb::Cluster(cluster) => cluster.run(&workspace, &interrupt),
         Verb::Bench(bench) => bench.run(&workspace, &interrupt),
+        Verb::Deploy(deploy) => deploy.run(&workspace, &interrupt),
         Verb::Dev(dev) => dev.run(&workspace, &interrupt),
         Verb::Image(image) => image.run(&workspace, &interrupt),
+        Verb::Diff(diff) => diff.run(&workspace, &interrupt),
+        Verb::Lock(lock) => lock.run(&workspace, &interrupt),
+        Verb::Logs(logs) => logs.run(&workspace, &interrupt),
+        Verb::Releases(releases) => releases.run(&workspace, &interrupt),
+        Verb::Rollback(rollback) => rollback.run(&workspace, &interrupt),
         Verb::Soak(soak) => soak.run(&workspace, &interrupt),
+        Verb::Status(status) => status.run(&workspace, &interrupt),
         Verb::Test(test) => test.run(&workspace, &interrupt),
         Verb::Tidy(tidy) => tidy.run(&workspace),
         Verb::Verify(verify) => verify.run(&workspace, &interrupt),
+        Verb::Wait(wait) => wait.run(&workspace, &interrupt),
     }
 }

@@ -1,7 +1,7 @@
 //! `cargo xtask verify`: what is declared against what is live, assertion by assertion.
 
-mod declared;
-mod facts;
+pub(crate) mod declared;
+pub(crate) mod facts;
 mod fetch;
 mod questions;
 mod report;
@@ -36,7 +36,7 @@ const INFRA: &str = "infra";
 /// The program that looks from outside, relative to the checkout.
 const PROBE: &str = "xtask/probe/probe.mjs";
 /// Where the emulator of AWS is unless `--endpoint` says otherwise.
-const LOCAL_ENDPOINT: &str = "http://10.66.0.1:4566";
+pub(crate) const LOCAL_ENDPOINT: &str = "http://10.66.0.1:4566";
 
 /// Compare an environment with what its configuration declares, and probe it from outside as clients do.
 ///
@@ -69,6 +69,9 @@ pub(crate) struct Verify {
     /// A certificate authority (PEM) that the probes trust, too
     #[arg(long, value_name = "FILE")]
     authority: Option<PathBuf>,
+    /// Expect this image, instead of the one that is released: a release that is not promoted yet
+    #[arg(long, value_name = "SHA256")]
+    digest: Option<String>,
     /// The declaration, instead of that of this checkout
     #[arg(long, value_name = "FILE")]
     declared: Option<PathBuf>,
@@ -137,7 +140,7 @@ impl Verify {
         );
         let chosen = |letter: char| self.only.as_ref().is_none_or(|only| only.contains(letter));
         let groups: Vec<&Group> = GROUPS.iter().filter(|group| chosen(group.letter)).collect();
-        let mut facts = fetch::account(&aws, &declared, interrupt)?;
+        let mut facts = fetch::account(&aws, &declared, self.digest.as_deref(), interrupt)?;
         let depth = self.depth.depth();
         if chosen('A') && (self.drift || depth == Depth::Full) {
             fetch::drift(&aws, &declared, &mut facts, interrupt)?;

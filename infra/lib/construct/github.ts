@@ -99,6 +99,8 @@ export class GitHub extends Construct {
         actions: ['ecs:RegisterTaskDefinition', 'ecs:TagResource'],
         resources: [this.arn('ecs', 'task-definition', `${names.family}:*`)],
       }),
+      // The action knows no resource. It starts and stops nothing, and what was registered can still be read.
+      new PolicyStatement({ sid: 'TakeBack', actions: ['ecs:DeregisterTaskDefinition'], resources: ['*'] }),
       new PolicyStatement({
         sid: 'PassTheTwoRoles',
         actions: ['iam:PassRole'],

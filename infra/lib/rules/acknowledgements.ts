@@ -69,7 +69,7 @@ export const ACKNOWLEDGEMENTS: readonly Acknowledgement[] = [
     id: 'AwsSolutions-IAM5[Resource::*]',
     where: 'pipeline/GitHub/Deploy/DefaultPolicy/Resource',
     since: '2026-11-27',
-    reason: 'Describe and List know no single resource; none of the actions returns a row, a log line or a secret',
+    reason: 'Describe, List and DeregisterTaskDefinition know no single resource; none returns a row, a log line or a secret',
   },
   {
     id: 'AwsSolutions-IAM5[Resource::arn:aws:ssm:{region}:<AWS::AccountId>:parameter/mcp-gateway/{environment}/*]',

@@ -253,6 +253,7 @@ pub(crate) struct Live {
 /// Names in the parameter store.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Parameters {
+    pub(crate) prefix: String,
     pub(crate) image_digest: String,
 }
 

@@ -25,12 +25,20 @@ const DRIFT_POLL: Duration = Duration::from_secs(2);
 /// How long a stream is watched after a deploy.
 const GATE_STREAM_SECONDS: u64 = 90;
 
-/// Asks everything that the rows of group A to K and M look at.
-pub(crate) fn account(aws: &Aws, declared: &Declared, interrupt: &Interrupt) -> anyhow::Result<Facts> {
+/// Asks everything that the rows of group A to K and M look at; `digest` stands for what the account says is released.
+pub(crate) fn account(
+    aws: &Aws,
+    declared: &Declared,
+    digest: Option<&str>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Facts> {
     let mut facts = Facts::default();
     for number in 0..questions::ROUNDS {
         for (fact, answer) in ask_all(aws, questions::round(number, declared, &facts), interrupt) {
             facts.insert(fact, answer);
+        }
+        if let Some(digest) = digest {
+            facts.insert("released", Ok(json!({ "Parameter": { "Value": digest } })));
         }
         interrupt.check()?;
     }

@@ -1,0 +1,284 @@
+//! Follows a deployment to its end, and says on the way what the service and its tasks say.
+
+use std::collections::BTreeSet;
+use std::thread;
+use std::time::Duration;
+
+use super::account::Account;
+use super::answers::{Service, StoppedTask};
+use super::lock::Lock;
+use crate::interrupt::Interrupt;
+use crate::ui::{self, Mark};
+
+/// How many lines of a stopped task are shown.
+const LAST_LINES: usize = 50;
+/// How many questions in a row may fail: the deployment goes on without us.
+const FAILURES: u32 = 12;
+
+/// How patient to be.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Pace {
+    /// Between two looks.
+    pub(crate) poll: Duration,
+    /// How many looks a deployment gets.
+    pub(crate) looks: u32,
+    /// How many looks it is watched after it succeeded.
+    pub(crate) bake: u32,
+}
+
+/// How a deployment ended, or why we stopped looking.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Ending {
+    /// ECS says that it is successful, which is more than that the service is stable.
+    Successful,
+    /// ECS took the service back to what ran before.
+    SentBack(String),
+    /// ECS tried to, and could not.
+    Stuck(String),
+    /// Somebody stopped it where it was.
+    Stopped(String),
+    /// Somebody wants us to stop looking.
+    Detached,
+    /// It takes too long.
+    Late,
+}
+
+/// A deployment that is looked at.
+#[derive(Debug)]
+pub(crate) struct Follow<'a> {
+    account: &'a Account<'a>,
+    revision: &'a str,
+    deployment: Option<String>,
+    events: BTreeSet<String>,
+    tasks: BTreeSet<String>,
+    progress: String,
+}
+
+impl<'a> Follow<'a> {
+    /// Prepares to follow the move of the service to `revision`; what it said before `service` is not repeated.
+    pub(crate) fn new(account: &'a Account<'a>, revision: &'a str, service: &Service) -> Self {
+        Self {
+            account,
+            revision,
+            deployment: None,
+            events: service.events.iter().map(|event| event.id.clone()).collect(),
+            tasks: BTreeSet::new(),
+            progress: String::new(),
+        }
+    }
+
+    /// Looks until it ends. A question that fails is asked again.
+    pub(crate) fn until_it_ends(
+        mut self,
+        pace: Pace,
+        interrupt: &Interrupt,
+        mut between: impl FnMut() -> anyhow::Result<()>,
+    ) -> anyhow::Result<Ending> {
+        let mut failures = 0;
+        for _ in 0..pace.looks {
+            if interrupt.is_raised() {
+                return Ok(Ending::Detached);
+            }
+            between()?;
+            match self.look() {
+                Ok(Some(ending)) => return Ok(ending),
+                Ok(None) => failures = 0,
+                // Ctrl-C reaches the `aws` that is running, too.
+                Err(_) if interrupt.is_raised() => return Ok(Ending::Detached),
+                Err(error) if failures == FAILURES => return Err(error),
+                Err(error) => {
+                    failures += 1;
+                    ui::step(Mark::Run, format_args!("asking again: {error:#}"));
+                }
+            }
+            thread::sleep(pace.poll);
+        }
+        Ok(Ending::Late)
+    }
+
+    fn look(&mut self) -> anyhow::Result<Option<Ending>> {
+        let service = self.account.service()?.unwrap_or_else(Service::gone);
+        self.tell_events(&service);
+        let ending = self.state(&service)?;
+        self.tell_tasks()?;
+        Ok(ending)
+    }
+
+    fn state(&mut self, service: &Service) -> anyhow::Result<Option<Ending>> {
+        if self.deployment.is_none() {
+            self.deployment = find(self.account, self.revision)?;
+        }
+        let Some(arn) = &self.deployment else {
+            return if self.account.deployments()?.is_empty() {
+                Ok(self.by_rollout(service))
+            } else {
+                Ok(None)
+            };
+        };
+        let Some(deployment) = self.account.deployment(arn)? else {
+            return Ok(None);
+        };
+        let mut progress = format!(
+            "{}: {} of {} tasks run",
+            deployment.status, deployment.running, deployment.requested
+        );
+        for part in [&deployment.failures, &deployment.reason] {
+            if !part.is_empty() {
+                progress.extend([", ", part]);
+            }
+        }
+        self.tell_progress(progress);
+        let reason = if deployment.reason.is_empty() {
+            format!("ECS says {} and not why", deployment.status)
+        } else {
+            deployment.reason
+        };
+        Ok(match &*deployment.status {
+            "SUCCESSFUL" => Some(Ending::Successful),
+            "ROLLBACK_SUCCESSFUL" => Some(Ending::SentBack(reason)),
+            "ROLLBACK_FAILED" => Some(Ending::Stuck(reason)),
+            "STOPPED" => Some(Ending::Stopped(reason)),
+            _ => None,
+        })
+    }
+
+    /// Where ECS lists no deployments (an emulator), the sets of tasks say the same less clearly.
+    fn by_rollout(&mut self, service: &Service) -> Option<Ending> {
+        let ours = service
+            .rollouts
+            .iter()
+            .find(|rollout| rollout.revision == self.revision);
+        let primary = service.primary();
+        let shown = ours.or(primary);
+        if let Some(rollout) = shown {
+            self.tell_progress(format!(
+                "{}: {} of {} tasks run, {} failed",
+                rollout.state, rollout.running, service.desired, rollout.failed
+            ));
+        }
+        let is_primary = primary.is_some_and(|primary| primary.revision == self.revision);
+        let reason = ours.map(|ours| ours.reason.clone()).unwrap_or_default();
+        match (
+            ours.map(|ours| &*ours.state),
+            primary.map(|primary| &*primary.state),
+        ) {
+            (Some("COMPLETED"), _) if is_primary && service.running >= service.desired => {
+                Some(Ending::Successful)
+            }
+            (Some("FAILED"), _) if is_primary => Some(Ending::Stuck(reason)),
+            (Some("FAILED") | None, Some("COMPLETED")) if !is_primary => Some(Ending::SentBack(reason)),
+            _ => None,
+        }
+    }
+
+    fn tell_progress(&mut self, progress: String) {
+        if progress != self.progress {
+            ui::step(Mark::Run, &progress);
+            self.progress = progress;
+        }
+    }
+
+    fn tell_events(&mut self, service: &Service) {
+        for event in service.events.iter().rev() {
+            if self.events.insert(event.id.clone()) {
+                ui::detail(&event.message);
+            }
+        }
+    }
+
+    fn tell_tasks(&mut self) -> anyhow::Result<()> {
+        for task in self.account.stopped_tasks(self.revision)? {
+            if self.tasks.insert(task.arn.clone()) && task.is_failure() {
+                tell_task(self.account, &task);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Why a task stopped, with the last lines that it wrote.
+pub(crate) fn tell_task(account: &Account<'_>, task: &StoppedTask) {
+    let id = task.arn.rsplit('/').next().unwrap_or_default();
+    ui::step(Mark::Fail, format_args!("task {id} stopped: {}", task.reason));
+    for (name, code, reason) in &task.containers {
+        let code = if code.is_empty() {
+            "it never ran".to_owned()
+        } else {
+            format!("exit code {code}{}", meaning(code))
+        };
+        let reason = if reason.is_empty() {
+            String::new()
+        } else {
+            format!(": {reason}")
+        };
+        ui::detail(&format!("container {name}: {code}{reason}"));
+    }
+    match account.last_lines(&task.arn, LAST_LINES) {
+        Ok(lines) if lines.is_empty() => ui::detail("it wrote no line"),
+        Ok(lines) => ui::detail(&lines.join("\n")),
+        Err(error) => ui::detail(&format!("its last lines cannot be read: {error:#}")),
+    }
+}
+
+/// What the gateway and the kernel mean by an exit code.
+fn meaning(code: &str) -> &'static str {
+    match code {
+        "64" => ", its configuration is wrong",
+        "75" => ", work was cut at the end of its drain",
+        "137" => ", killed: out of memory, or its stop took too long",
+        _ => "",
+    }
+}
+
+/// The last deployment that led to `revision`.
+pub(crate) fn find(account: &Account<'_>, revision: &str) -> anyhow::Result<Option<String>> {
+    for deployment in account.deployments()?.iter().take(LOOK_BACK) {
+        if account.task_definition_of(&deployment.target)? == revision {
+            return Ok(Some(deployment.arn.clone()));
+        }
+    }
+    Ok(None)
+}
+
+/// How many deployments back one is looked for.
+const LOOK_BACK: usize = 8;
+
+/// Watches what ECS has called successful for a while: alarms, and tasks that die after they were healthy. Returns
+/// what is wrong.
+pub(crate) fn bake(
+    account: &Account<'_>,
+    revision: &str,
+    pace: Pace,
+    interrupt: &Interrupt,
+    lock: Option<&Lock<'_>>,
+    now: impl Fn() -> u64,
+) -> anyhow::Result<Option<String>> {
+    if pace.bake > 0 {
+        let length = pace.poll.as_secs() * u64::from(pace.bake);
+        ui::step(
+            Mark::Run,
+            format_args!("watching alarms and tasks for {length} s"),
+        );
+    }
+    for _ in 0..pace.bake {
+        interrupt.check()?;
+        if let Some(lock) = lock {
+            lock.renew(now())?;
+        }
+        let ringing = account.ringing()?;
+        if !ringing.is_empty() {
+            return Ok(Some(format!("alarm {}", ringing.join(", "))));
+        }
+        let died: Vec<StoppedTask> = account
+            .stopped_tasks(revision)?
+            .into_iter()
+            .filter(StoppedTask::is_failure)
+            .collect();
+        if let Some(task) = died.first() {
+            tell_task(account, task);
+            return Ok(Some(format!("{} tasks died: {}", died.len(), task.reason)));
+        }
+        thread::sleep(pace.poll);
+    }
+    Ok(None)
+}

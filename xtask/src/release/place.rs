@@ -1,0 +1,106 @@
+//! Which environment a verb is about, and how to reach it: the options that all of them have.
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+
+use super::stacks::{self, Assembly};
+use crate::aws::Aws;
+use crate::interrupt::Interrupt;
+use crate::problem::Problem;
+use crate::verify::LOCAL_ENDPOINT;
+use crate::verify::declared::Declared;
+use crate::workspace::Workspace;
+
+/// Which environment, and where.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct Place {
+    /// Environment: a file name in `infra/config`
+    #[arg(long = "env", default_value = "staging", value_name = "NAME")]
+    pub(crate) environment: String,
+    /// Where it is: `local` is the emulator of this machine
+    #[arg(long, default_value = "aws")]
+    pub(crate) target: Target,
+    /// Profile of the `aws` command line
+    #[arg(long)]
+    pub(crate) profile: Option<String>,
+    /// Address of the AWS API
+    #[arg(long, value_name = "URL")]
+    pub(crate) endpoint: Option<String>,
+    /// The declaration, instead of that of this checkout
+    #[arg(long, value_name = "FILE")]
+    pub(crate) declared: Option<PathBuf>,
+    /// Print one JSON object on stdout
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Print every command before it runs
+    #[arg(short, long)]
+    pub(crate) verbose: bool,
+}
+
+/// Which account.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Target {
+    /// AWS, with the operator's credentials.
+    Aws,
+    /// An emulator, with none.
+    Local,
+}
+
+impl Target {
+    /// As on the command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Aws => "aws",
+            Self::Local => "local",
+        }
+    }
+}
+
+impl Place {
+    /// Where the AWS API is, if not at AWS.
+    pub(crate) fn endpoint(&self) -> Option<String> {
+        let local = (self.target == Target::Local).then(|| LOCAL_ENDPOINT.to_owned());
+        self.endpoint.clone().or(local)
+    }
+
+    /// The account of `declared`.
+    pub(crate) fn account(&self, declared: &Declared) -> Aws {
+        Aws {
+            region: declared.account.region.clone(),
+            profile: self.profile.clone(),
+            endpoint: self.endpoint(),
+            verbose: self.verbose,
+        }
+    }
+
+    /// What the last synth declared, or that of one made now: names hardly ever change.
+    pub(crate) fn declaration(
+        &self,
+        workspace: &Workspace,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Declared> {
+        if let Some(path) = &self.declared {
+            return self.expect_ours(Declared::read(path)?, path);
+        }
+        let path = stacks::assembly(workspace, &self.environment).join("declared.json");
+        if path.is_file() {
+            return self.expect_ours(Declared::read(&path)?, &path);
+        }
+        Ok(Assembly::synth(workspace, self, interrupt)?.declared)
+    }
+
+    /// A file about another environment would be asked about in the wrong place.
+    pub(crate) fn expect_ours(&self, declared: Declared, path: &Path) -> anyhow::Result<Declared> {
+        if declared.environment == self.environment {
+            return Ok(declared);
+        }
+        let what = format!(
+            "`{}` is about `{}`, not about `{}`",
+            path.display(),
+            declared.environment,
+            self.environment
+        );
+        Err(Problem::new(what, format!("say `--env {}`", declared.environment)).into())
+    }
+}

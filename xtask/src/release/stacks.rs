@@ -1,0 +1,248 @@
+//! The stacks of an environment: synthesised, compared with what is deployed, and deployed where they differ.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use serde_json::Value;
+
+use super::account::Account;
+use super::answers::Stack;
+use super::place::{Place, Target};
+use crate::interrupt::Interrupt;
+use crate::problem::Problem;
+use crate::ui::{self, Mark};
+use crate::verify::declared::Declared;
+use crate::workspace::Workspace;
+use crate::{npm, process};
+
+/// Where the infrastructure is, relative to the checkout.
+const INFRA: &str = "infra";
+/// What makes an assembly fit for an emulator, relative to the infrastructure.
+const FILTER: &str = "emulate/filter-cli.ts";
+/// How often a stack at work is looked at, and how many times.
+const POLL: Duration = Duration::from_secs(5);
+const LOOKS: u32 = 720;
+
+/// The directory that a synth writes for an environment.
+pub(crate) fn assembly(workspace: &Workspace, environment: &str) -> PathBuf {
+    let output = workspace.root().join(INFRA).join("cdk.out");
+    output.join(format!("assembly-{environment}"))
+}
+
+/// What a synth wrote.
+#[derive(Clone, Debug)]
+pub(crate) struct Assembly {
+    /// Where the templates are.
+    pub(crate) directory: PathBuf,
+    /// What they declare.
+    pub(crate) declared: Declared,
+}
+
+impl Assembly {
+    /// Synthesises the environment of `place`; for an emulator, without what it refuses.
+    pub(crate) fn synth(workspace: &Workspace, place: &Place, interrupt: &Interrupt) -> anyhow::Result<Self> {
+        npm::install(workspace, INFRA, interrupt)?;
+        ui::step(Mark::Run, format_args!("synthesising {}", place.environment));
+        let mut command = cdk(workspace);
+        command
+            .args(["synth", "--quiet"])
+            .args(["--context", &format!("environment={}", place.environment)]);
+        if let Some(endpoint) = place.endpoint().filter(|_| place.target == Target::Local) {
+            command.args(["--context", &format!("endpoint={endpoint}")]);
+        }
+        process::run("cdk synth", &mut command, &workspace.log("cdk-synth"), interrupt)?;
+        let directory = assembly(workspace, &place.environment);
+        if place.target == Target::Local {
+            let mut filter = Command::new("node");
+            filter
+                .args(["--import", "tsx", FILTER])
+                .arg(&directory)
+                .current_dir(workspace.root().join(INFRA));
+            process::run("filter", &mut filter, &workspace.log("cdk-filter"), interrupt)?;
+        }
+        Self::read(directory)
+    }
+
+    /// Reads what a synth wrote earlier.
+    pub(crate) fn read(directory: PathBuf) -> anyhow::Result<Self> {
+        let declared = Declared::read(&directory.join("declared.json"))?;
+        Ok(Self { directory, declared })
+    }
+
+    /// The template of a stack.
+    fn template(&self, stack: &str) -> anyhow::Result<Value> {
+        let file = template_file(&self.directory, stack)?;
+        let json = fs::read(&file).with_context(|| format!("`{}` cannot be read", file.display()))?;
+        Ok(serde_json::from_slice(&json)?)
+    }
+
+    /// Kinds of stacks that are not deployed as they are declared, in the order of deployment.
+    pub(crate) fn changed(&self, account: &Account<'_>) -> anyhow::Result<Vec<String>> {
+        let mut changed = Vec::new();
+        for stack in &self.declared.account.stacks {
+            let live = account.template(&stack.name)?;
+            if live.as_ref() != Some(&self.template(&stack.name)?) {
+                changed.push(stack.kind.clone());
+            }
+        }
+        Ok(changed)
+    }
+}
+
+/// The file among those of an assembly that belongs to a stack, by the manifest.
+fn template_file(directory: &Path, stack: &str) -> anyhow::Result<PathBuf> {
+    let manifest = fs::read(directory.join("manifest.json"))?;
+    let manifest: Value = serde_json::from_slice(&manifest)?;
+    let artifacts = manifest.get("artifacts").and_then(Value::as_object);
+    let file = artifacts.into_iter().flatten().find_map(|(_, artifact)| {
+        let properties = artifact.get("properties")?;
+        let name = properties.get("stackName")?.as_str()?;
+        (name == stack).then(|| properties.get("templateFile")?.as_str().map(str::to_owned))?
+    });
+    let file = file.with_context(|| format!("the synthesised app has no stack `{stack}`"))?;
+    Ok(directory.join(file))
+}
+
+/// The CDK command line of this checkout.
+fn cdk(workspace: &Workspace) -> Command {
+    let mut command = Command::new("node");
+    command
+        .args(["node_modules/aws-cdk/bin/cdk", "--no-notices", "--no-color"])
+        .envs([
+            ("CDK_DISABLE_CLI_TELEMETRY", "1"),
+            ("CDK_VALIDATION", "false"),
+            ("CI", "true"),
+        ])
+        .current_dir(workspace.root().join(INFRA));
+    command
+}
+
+/// The same, speaking to the account of `place`.
+fn cdk_there(workspace: &Workspace, place: &Place, declared: &Declared) -> Command {
+    let mut command = cdk(workspace);
+    let region = &declared.account.region;
+    command.envs([("AWS_REGION", region), ("AWS_DEFAULT_REGION", region)]);
+    match place.endpoint() {
+        Some(endpoint) => {
+            command
+                .env_remove("AWS_SESSION_TOKEN")
+                .env_remove("AWS_PROFILE")
+                .env("AWS_ENDPOINT_URL", endpoint)
+                .envs([
+                    ("AWS_ACCESS_KEY_ID", "AKIAMINI"),
+                    ("AWS_SECRET_ACCESS_KEY", "emulated"),
+                    ("AWS_EC2_METADATA_DISABLED", "true"),
+                ]);
+        }
+        None => {
+            if let Some(profile) = &place.profile {
+                command.args(["--profile", profile]);
+            }
+        }
+    }
+    command
+}
+
+/// Deploys stacks by their kinds. Each is one change set; one that fails is taken back by CloudFormation.
+pub(crate) fn deploy(
+    workspace: &Workspace,
+    place: &Place,
+    assembly: &Assembly,
+    kinds: &[String],
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let mut command = cdk_there(workspace, place, &assembly.declared);
+    command
+        .args(["deploy", "--app"])
+        .arg(&assembly.directory)
+        .args([
+            "--exclusively",
+            "--require-approval",
+            "never",
+            "--progress",
+            "events",
+        ])
+        .args(kinds.iter().map(|kind| selector(place, kind)));
+    ui::step(Mark::Run, format_args!("cdk deploy {}", kinds.join(" ")));
+    if place.verbose {
+        ui::say(format_args!("$ {}", process::shown(&command)));
+    }
+    process::run_visible("cdk deploy", &mut command, interrupt)
+}
+
+/// Shows what deploying would change in CloudFormation.
+pub(crate) fn diff(
+    workspace: &Workspace,
+    place: &Place,
+    assembly: &Assembly,
+    kinds: &[String],
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    let mut command = cdk_there(workspace, place, &assembly.declared);
+    command
+        .args(["diff", "--app"])
+        .arg(&assembly.directory)
+        .arg("--exclusively")
+        .args(kinds.iter().map(|kind| selector(place, kind)));
+    process::run_visible("cdk diff", &mut command, interrupt)
+}
+
+fn selector(place: &Place, kind: &str) -> String {
+    format!("{}/{kind}", place.environment)
+}
+
+/// Waits for stacks that CloudFormation is at work on, as an earlier run may have left them; then each is whole or
+/// absent, or it is said what to do.
+pub(crate) fn settle(account: &Account<'_>, interrupt: &Interrupt) -> anyhow::Result<()> {
+    for stack in &account.declared.account.stacks {
+        let mut looks = 0;
+        while let Some(live) = account.stack(&stack.name)?.filter(Stack::is_busy) {
+            interrupt.check()?;
+            if looks == 0 {
+                ui::step(
+                    Mark::Run,
+                    format_args!("waiting for CloudFormation: {} is {}", stack.name, live.status),
+                );
+            }
+            looks += 1;
+            if looks == LOOKS {
+                let what = format!("the stack `{}` is `{}` for an hour", stack.name, live.status);
+                let hint = account.typed(&format!(
+                    "cloudformation describe-stack-events --max-items 20 --stack-name {}",
+                    stack.name
+                ));
+                return Err(Problem::new(what, hint).into());
+            }
+            thread::sleep(POLL);
+        }
+    }
+    Ok(())
+}
+
+/// What to do about a stack that can neither be deployed to nor be waited for.
+pub(crate) fn way_out(
+    account: &Account<'_>,
+    environment: &str,
+    kind: &str,
+    name: &str,
+    live: &Stack,
+) -> String {
+    let by_aws = |command: &str| account.typed(&format!("cloudformation {command} --stack-name {name}"));
+    let events = by_aws("describe-stack-events --max-items 20");
+    match &*live.status {
+        "UPDATE_ROLLBACK_FAILED" => format!(
+            "look why: `{events}`; then, in `infra`: `npx cdk rollback {environment}/{kind}`, or `{}`",
+            by_aws("continue-update-rollback")
+        ),
+        "UPDATE_FAILED" => format!("in `infra`: `npx cdk rollback {environment}/{kind}`"),
+        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" => format!(
+            "it was never created as a whole; look why: `{events}`; then remove it: `{}`",
+            by_aws("delete-stack")
+        ),
+        _ => format!("look why: `{events}`"),
+    }
+}

@@ -1,0 +1,122 @@
+//! Two at once, and locks that were left behind.
+
+use super::model::Model;
+use super::{NOW, ana, declared};
+use crate::release::account::Account;
+use crate::release::lock::{self, Held, Lock, TTL};
+use crate::release::who::Who;
+
+fn ben() -> Who {
+    Who {
+        name: "ben".to_owned(),
+        host: "runner".to_owned(),
+        process: 7,
+        run: Some("https://github.com/example/mcp-gateway/actions/runs/1".to_owned()),
+    }
+}
+
+fn with<T>(model: &Model, what: impl FnOnce(&Account<'_>) -> T) -> T {
+    let declared = declared();
+    what(&Account {
+        cloud: model,
+        declared: &declared,
+    })
+}
+
+#[test]
+fn one_of_two_wins_and_the_other_learns_who() {
+    with(&Model::new(), |account| {
+        let lock = Lock::take(account, &ben(), "deploy of 1a2b", NOW)
+            .unwrap()
+            .unwrap();
+        let held = Lock::take(account, &ana(), "deploy", NOW + 60)
+            .unwrap()
+            .unwrap_err();
+        let refusal = lock::refusal("staging", &held, NOW + 60).to_string();
+        for part in ["`staging`", "ben", "deploy of 1a2b", "runs/1", "60 s ago"] {
+            assert!(refusal.contains(part), "{refusal}");
+        }
+        drop(lock);
+        assert!(Lock::take(account, &ana(), "deploy", NOW).unwrap().is_ok());
+    });
+}
+
+#[test]
+fn a_lock_is_free_when_nobody_stands_behind_it_any_more() {
+    let gone = Who {
+        process: 4_000_000,
+        ..ana()
+    };
+    let second_attempt = Who { process: 8, ..ben() };
+    let rows = [
+        ("expired", ben(), ana(), TTL.as_secs(), true),
+        ("still held", ben(), ana(), TTL.as_secs() - 1, false),
+        ("its process is gone", gone, ana(), 0, true),
+        (
+            "its process is somewhere else",
+            ben(),
+            Who { run: None, ..ana() },
+            0,
+            false,
+        ),
+        ("an attempt of the same run", ben(), second_attempt, 0, true),
+    ];
+    for (what, first, second, later, is_free) in rows {
+        with(&Model::new(), |account| {
+            std::mem::forget(Lock::take(account, &first, "first", NOW).unwrap().unwrap());
+            let taken = Lock::take(account, &second, "second", NOW + later).unwrap();
+            assert_eq!(taken.is_ok(), is_free, "{what}");
+        });
+    }
+}
+
+#[test]
+fn whoever_lost_a_lock_notices_before_changing_anything() {
+    with(&Model::new(), |account| {
+        let lost = Lock::take(account, &ben(), "first", NOW).unwrap().unwrap();
+        lost.check().unwrap();
+        let won = Lock::take(account, &ana(), "second", NOW + TTL.as_secs())
+            .unwrap()
+            .unwrap();
+        let error = lost.check().unwrap_err().to_string();
+        assert!(error.contains("ana@desk") && error.contains("second"), "{error}");
+        drop(lost);
+        won.check().unwrap();
+    });
+}
+
+#[test]
+fn a_lock_is_renewed_when_its_end_is_near() {
+    with(&Model::new(), |account| {
+        let lock = Lock::take(account, &ben(), "first", NOW).unwrap().unwrap();
+        let until = |account: &Account<'_>| lock::read(account).unwrap().unwrap().1.until;
+        lock.renew(NOW + 60).unwrap();
+        assert_eq!(until(account), NOW + TTL.as_secs());
+        lock.renew(NOW + TTL.as_secs() - 60).unwrap();
+        assert_eq!(until(account), NOW + 2 * TTL.as_secs() - 60);
+    });
+}
+
+#[test]
+fn a_number_that_comes_late_does_not_win() {
+    // Somebody saw generation 1 released, and slept while others took 2 and 3 and removed what was before.
+    let model = Model::new();
+    with(&model, |account| {
+        drop(Lock::take(account, &ben(), "first", NOW).unwrap().unwrap());
+        drop(Lock::take(account, &ben(), "second", NOW).unwrap().unwrap());
+        let third = Lock::take(account, &ben(), "third", NOW).unwrap().unwrap();
+        let late = Held {
+            message: "late".to_owned(),
+            ..lock::read(account).unwrap().unwrap().1
+        };
+        let name = "/mcp-gateway/staging/lock/2";
+        assert!(
+            account
+                .create_parameter(name, &serde_json::to_string(&late).unwrap())
+                .unwrap()
+        );
+        third.check().unwrap();
+        let (number, newest) = lock::read(account).unwrap().unwrap();
+        assert_eq!((number, &*newest.message), (3, "third"));
+    });
+}

@@ -1,0 +1,472 @@
+//! An account in memory that answers as AWS does, with the shapes of botocore's API model.
+//!
+//! No emulator has service deployments, a breaker that fails to go back, or an archived image; this has, on request. It
+//! can stop answering after any call, which is what a kill between two calls looks like from the account.
+
+use std::cell::{Cell, RefCell};
+use std::collections::BTreeMap;
+
+use serde_json::{Value, json};
+
+use crate::aws::Failure;
+use crate::release::account::Cloud;
+
+/// How deployments end that are not told otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Successful,
+    BreakerOpens,
+    RollbackFails,
+    StoppedByHand,
+    NeverEnds,
+}
+
+#[derive(Clone, Debug)]
+struct Deployment {
+    arn: String,
+    revision: String,
+    source: String,
+    status: &'static str,
+    fate: Fate,
+    looks: u32,
+}
+
+/// Everything that the account knows.
+#[derive(Debug)]
+pub(super) struct State {
+    pub(super) parameters: BTreeMap<String, String>,
+    /// Registered input, tags and status by number.
+    pub(super) revisions: BTreeMap<u32, (Value, Value, &'static str)>,
+    pub(super) service: Option<String>,
+    deployments: Vec<Deployment>,
+    /// Status by digest; one that is missing is gone.
+    pub(super) images: BTreeMap<String, &'static str>,
+    /// `fine`, `empty` or `deleted` by name.
+    pub(super) secrets: BTreeMap<String, &'static str>,
+    pub(super) stacks: BTreeMap<String, String>,
+    pub(super) ringing: Vec<String>,
+    /// Tasks of a revision that died.
+    pub(super) dead: Vec<(u32, &'static str, i64)>,
+    pub(super) fates: BTreeMap<String, Fate>,
+    pub(super) denied: bool,
+    pub(super) tags: Vec<String>,
+    /// Changes of the service, in order.
+    pub(super) moves: Vec<String>,
+}
+
+/// The account.
+#[derive(Debug)]
+pub(super) struct Model {
+    pub(super) state: RefCell<State>,
+    /// Calls that are still answered, if they are counted.
+    pub(super) left: Cell<Option<u32>>,
+    pub(super) calls: Cell<u32>,
+}
+
+const ACCOUNT: &str = "123456789012";
+const FAMILY: &str = "arn:aws:ecs:us-east-1:123456789012:task-definition/mcp-gateway-staging";
+
+/// The ARN of a revision.
+pub(super) fn revision(number: u32) -> String {
+    format!("{FAMILY}:{number}")
+}
+
+/// The digest of an image whose name is a letter.
+pub(super) fn digest(letter: char) -> String {
+    format!("sha256:{}", String::from(letter).repeat(64))
+}
+
+/// The image with that digest.
+pub(super) fn image(letter: char) -> String {
+    let registry = "123456789012.dkr.ecr.us-east-1.amazonaws.com";
+    format!("{registry}/mcp-gateway-staging@{}", digest(letter))
+}
+
+/// What the service stack publishes.
+pub(super) fn shape() -> String {
+    let secret = "arn:aws:secretsmanager:us-east-1:123456789012:secret:mcp-gateway-staging/session-secret";
+    json!({
+        "family": "mcp-gateway-staging",
+        "cpu": "512",
+        "executionRoleArn": "arn:aws:iam::123456789012:role/mcp-gateway-staging-execution",
+        "containerDefinitions": [{ "name": "gateway", "image": image('0'),
+            "secrets": [{ "name": "SESSION_SECRET", "valueFrom": secret }] }],
+    })
+    .to_string()
+}
+
+impl Model {
+    /// An account in which CloudFormation has made everything, and nothing was released by us yet.
+    pub(super) fn new() -> Self {
+        let stacks = ["registry", "data", "service", "observability", "pipeline"];
+        let stacks = stacks.map(|kind| {
+            (
+                format!("mcp-gateway-staging-{kind}"),
+                "CREATE_COMPLETE".to_owned(),
+            )
+        });
+        let secrets = ["google-oauth", "session-secret"];
+        let made: Value = serde_json::from_str(&shape()).unwrap();
+        Self {
+            state: RefCell::new(State {
+                parameters: BTreeMap::from([("/mcp-gateway/staging/image-digest".to_owned(), digest('0'))]),
+                revisions: BTreeMap::from([(1, (made, json!([]), "ACTIVE"))]),
+                service: Some(revision(1)),
+                deployments: Vec::new(),
+                images: "0abcdef"
+                    .chars()
+                    .map(|letter| (digest(letter), "ACTIVE"))
+                    .collect(),
+                secrets: secrets
+                    .map(|name| (format!("mcp-gateway-staging/{name}"), "fine"))
+                    .into(),
+                stacks: stacks.into(),
+                ringing: Vec::new(),
+                dead: Vec::new(),
+                fates: BTreeMap::new(),
+                denied: false,
+                tags: Vec::new(),
+                moves: Vec::new(),
+            }),
+            left: Cell::new(None),
+            calls: Cell::new(0),
+        }
+    }
+
+    /// Number of the revision that the service is meant to run.
+    pub(super) fn runs(&self) -> u32 {
+        number(self.state.borrow().service.as_deref().unwrap())
+    }
+
+    /// The image that the service is meant to run.
+    pub(super) fn runs_image(&self) -> String {
+        let state = self.state.borrow();
+        let (input, ..) = &state.revisions[&number(state.service.as_deref().unwrap())];
+        input["containerDefinitions"][0]["image"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    }
+
+    /// The newest active revision.
+    pub(super) fn newest(&self) -> u32 {
+        let state = self.state.borrow();
+        let mut active = state
+            .revisions
+            .iter()
+            .filter(|(_, (.., status))| *status == "ACTIVE");
+        *active.next_back().unwrap().0
+    }
+
+    fn answer(&self, arguments: &[&str]) -> Result<Value, Failure> {
+        let mut state = self.state.borrow_mut();
+        let option = |name: &str| {
+            let at = arguments.iter().position(|argument| *argument == name)?;
+            arguments.get(at + 1).copied()
+        };
+        let of = |name: &str| option(name).unwrap_or_else(|| panic!("no `{name}` in {arguments:?}"));
+        match (arguments[0], arguments[1]) {
+            ("sts", _) => Ok(json!({ "Account": ACCOUNT })),
+            ("ssm", _) => state.parameter(arguments, &of),
+            ("cloudformation", "describe-stacks") => state.stack(of("--stack-name")),
+            ("ecs", verb) => state.ecs(verb, arguments, &of),
+            ("ecr", "describe-images") => {
+                let digest = of("--image-ids").trim_start_matches("imageDigest=");
+                match state.images.get(digest) {
+                    Some(status) => Ok(json!({ "imageDetails": [{ "imageStatus": status }] })),
+                    None => Err(failure("ImageNotFoundException", "no such image")),
+                }
+            }
+            ("ecr", "batch-get-image") => Ok(json!({ "images": [{ "imageManifest": "{}" }] })),
+            ("ecr", "put-image") => {
+                state.tags.push(of("--image-tag").to_owned());
+                Ok(json!({}))
+            }
+            ("secretsmanager", "describe-secret") => state.secret(of("--secret-id")),
+            ("iam", "simulate-principal-policy") => {
+                let decision = if state.denied { "implicitDeny" } else { "allowed" };
+                let result = json!({ "EvalDecision": decision, "EvalResourceName": "the secret" });
+                Ok(json!({ "EvaluationResults": [result] }))
+            }
+            ("cloudwatch", "describe-alarms") => {
+                let alarms: Vec<Value> = state
+                    .ringing
+                    .iter()
+                    .map(|name| json!({ "AlarmName": name }))
+                    .collect();
+                Ok(json!({ "MetricAlarms": alarms }))
+            }
+            ("logs", "get-log-events") => Ok(json!({ "events": [{ "message": "thread 'main' panicked" }] })),
+            _ => panic!("the model does not know {arguments:?}"),
+        }
+    }
+}
+
+impl Cloud for Model {
+    fn json(&self, arguments: &[&str]) -> Result<Value, Failure> {
+        self.calls.set(self.calls.get() + 1);
+        if let Some(left) = self.left.get() {
+            if left == 0 {
+                return Err(failure("Killed", "nobody is there to ask any more"));
+            }
+            self.left.set(Some(left - 1));
+        }
+        self.answer(arguments)
+    }
+
+    fn typed(&self, command: &str) -> String {
+        format!("aws {command}")
+    }
+}
+
+impl State {
+    fn parameter<'a>(&mut self, arguments: &[&str], of: &dyn Fn(&str) -> &'a str) -> Result<Value, Failure> {
+        let absent = || failure("ParameterNotFound", "no such parameter");
+        match arguments[1] {
+            "get-parameter" => {
+                let value = self.parameters.get(of("--name")).ok_or_else(absent)?;
+                Ok(json!({ "Parameter": { "Value": value } }))
+            }
+            "get-parameters-by-path" => {
+                let path = format!("{}/", of("--path"));
+                let found = self.parameters.iter().filter(|(name, _)| name.starts_with(&path));
+                let found: Vec<Value> = found
+                    .map(|(name, value)| json!({ "Name": name, "Value": value }))
+                    .collect();
+                Ok(json!({ "Parameters": found }))
+            }
+            "put-parameter" => {
+                let name = of("--name").to_owned();
+                if self.parameters.contains_key(&name) && !arguments.contains(&"--overwrite") {
+                    return Err(failure("ParameterAlreadyExists", "it exists"));
+                }
+                assert!(of("--value").len() <= 4096, "a standard parameter has 4 KB");
+                self.parameters.insert(name, of("--value").to_owned());
+                Ok(json!({}))
+            }
+            "delete-parameter" => {
+                self.parameters.remove(of("--name")).ok_or_else(absent)?;
+                Ok(Value::Null)
+            }
+            other => panic!("ssm {other}"),
+        }
+    }
+
+    fn stack(&self, name: &str) -> Result<Value, Failure> {
+        let Some(status) = self.stacks.get(name) else {
+            return Err(failure("ValidationError", "Stack does not exist"));
+        };
+        let output = json!({ "OutputKey": "TaskDefinitionShape", "OutputValue": shape() });
+        Ok(json!({ "Stacks": [{ "StackStatus": status, "Outputs": [output] }] }))
+    }
+
+    fn secret(&self, name: &str) -> Result<Value, Failure> {
+        let found = self
+            .secrets
+            .iter()
+            .find(|(known, _)| name.ends_with(known.as_str()));
+        let Some((known, state)) = found else {
+            return Err(failure("ResourceNotFoundException", "no such secret"));
+        };
+        let mut answer =
+            json!({ "ARN": format!("arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:{known}") });
+        if *state != "empty" {
+            answer["VersionIdsToStages"] = json!({ "v1": ["AWSCURRENT"] });
+        }
+        if *state == "deleted" {
+            answer["DeletedDate"] = json!("2026-11-01T00:00:00Z");
+        }
+        Ok(answer)
+    }
+
+    fn ecs<'a>(
+        &mut self,
+        verb: &str,
+        arguments: &[&str],
+        of: &dyn Fn(&str) -> &'a str,
+    ) -> Result<Value, Failure> {
+        match verb {
+            "describe-services" => Ok(self.services()),
+            "list-service-deployments" => {
+                let brief = |one: &Deployment| {
+                    json!({ "serviceDeploymentArn": one.arn, "status": one.status,
+                        "targetServiceRevisionArn": format!("service-revision-of/{}", one.revision) })
+                };
+                let all: Vec<Value> = self.deployments.iter().rev().map(brief).collect();
+                Ok(json!({ "serviceDeployments": all }))
+            }
+            "describe-service-revisions" => {
+                let revision = of("--service-revision-arns").trim_start_matches("service-revision-of/");
+                Ok(json!({ "serviceRevisions": [{ "taskDefinition": revision }] }))
+            }
+            "describe-service-deployments" => Ok(self.look(of("--service-deployment-arns"))),
+            "stop-service-deployment" => {
+                let arn = of("--service-deployment-arn");
+                let open = self
+                    .deployments
+                    .iter_mut()
+                    .find(|one| one.arn == arn && is_open(one.status));
+                let Some(open) = open else {
+                    return Err(failure("ConflictException", "it has ended"));
+                };
+                open.status = "ROLLBACK_REQUESTED";
+                open.fate = Fate::BreakerOpens;
+                open.looks = 0;
+                Ok(json!({ "serviceDeploymentArn": arn }))
+            }
+            "update-service" => Ok(self.move_service(of("--task-definition"))),
+            _ => self.ecs_tasks(verb, arguments, of),
+        }
+    }
+
+    fn ecs_tasks<'a>(
+        &mut self,
+        verb: &str,
+        arguments: &[&str],
+        of: &dyn Fn(&str) -> &'a str,
+    ) -> Result<Value, Failure> {
+        match verb {
+            "register-task-definition" => {
+                let mut input: Value = serde_json::from_str(of("--cli-input-json")).unwrap();
+                let tags = input.as_object_mut().unwrap().remove("tags").unwrap();
+                let next = self.revisions.keys().next_back().unwrap() + 1;
+                self.revisions.insert(next, (input, tags, "ACTIVE"));
+                Ok(json!({ "taskDefinition": { "taskDefinitionArn": revision(next) } }))
+            }
+            "deregister-task-definition" => {
+                let known = self.revisions.get_mut(&number(of("--task-definition"))).unwrap();
+                known.2 = "INACTIVE";
+                Ok(json!({}))
+            }
+            "list-task-definitions" => {
+                let mut active = self
+                    .revisions
+                    .iter()
+                    .filter(|(_, (.., status))| *status == "ACTIVE");
+                let newest = active.next_back().map(|(number, _)| revision(*number));
+                Ok(json!({ "taskDefinitionArns": [newest] }))
+            }
+            "describe-task-definition" => {
+                let number = number(of("--task-definition"));
+                let Some((input, tags, status)) = self.revisions.get(&number) else {
+                    return Err(failure("ClientException", "Unable to describe task definition."));
+                };
+                let mut answer = input.clone();
+                answer["taskDefinitionArn"] = json!(revision(number));
+                answer["status"] = json!(status);
+                answer["revision"] = json!(number);
+                Ok(json!({ "taskDefinition": answer, "tags": tags }))
+            }
+            "list-tasks" if arguments.contains(&"STOPPED") => {
+                let arns: Vec<String> = self
+                    .dead
+                    .iter()
+                    .enumerate()
+                    .map(|(at, _)| format!("task/{at}"))
+                    .collect();
+                Ok(json!({ "taskArns": arns }))
+            }
+            "list-tasks" => Ok(json!({ "taskArns": [] })),
+            "describe-tasks" => {
+                let tasks = self.dead.iter().enumerate().map(|(at, (number, code, exit))| {
+                    json!({ "taskArn": format!("task/{at}"), "taskDefinitionArn": revision(*number),
+                        "stopCode": code, "stoppedReason": "Essential container in task exited",
+                        "containers": [{ "name": "gateway", "exitCode": exit }] })
+                });
+                Ok(json!({ "tasks": tasks.collect::<Vec<_>>() }))
+            }
+            other => panic!("ecs {other}"),
+        }
+    }
+
+    fn move_service(&mut self, to: &str) -> Value {
+        let status = self.revisions[&number(to)].2;
+        assert_eq!(status, "ACTIVE", "no service can be moved to {to}");
+        let from = self.service.clone().unwrap();
+        if from != to {
+            for open in self.deployments.iter_mut().filter(|one| is_open(one.status)) {
+                open.status = "STOPPED";
+            }
+            let image = self.revisions[&number(to)].0["containerDefinitions"][0]["image"].clone();
+            let fate = self
+                .fates
+                .get(image.as_str().unwrap())
+                .copied()
+                .unwrap_or(Fate::Successful);
+            let arn = format!("service-deployment/{}", self.deployments.len() + 1);
+            let revision = to.to_owned();
+            let status = "PENDING";
+            self.deployments.push(Deployment {
+                arn,
+                revision,
+                source: from,
+                status,
+                fate,
+                looks: 0,
+            });
+            self.service = Some(to.to_owned());
+            self.moves.push(to.to_owned());
+        }
+        json!({ "service": self.services()["services"][0] })
+    }
+
+    /// Time passes by being looked at.
+    fn look(&mut self, arn: &str) -> Value {
+        let service = &mut self.service;
+        let one = self.deployments.iter_mut().find(|one| one.arn == arn).unwrap();
+        one.looks += 1;
+        if is_open(one.status) {
+            let is_late = one.looks > 2;
+            (one.status, *service) = match one.fate {
+                Fate::NeverEnds => ("IN_PROGRESS", service.clone()),
+                _ if !is_late => ("IN_PROGRESS", service.clone()),
+                Fate::Successful => ("SUCCESSFUL", service.clone()),
+                Fate::BreakerOpens => ("ROLLBACK_SUCCESSFUL", Some(one.source.clone())),
+                Fate::RollbackFails => ("ROLLBACK_FAILED", service.clone()),
+                Fate::StoppedByHand => ("STOPPED", service.clone()),
+            };
+        }
+        let reason = match one.status {
+            "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" => {
+                "Service deployment rolled back because of circuit breaker"
+            }
+            _ => "",
+        };
+        json!({ "serviceDeployments": [{ "serviceDeploymentArn": one.arn, "status": one.status,
+            "statusReason": reason, "deploymentCircuitBreaker": { "threshold": 3, "failureCount": 0 },
+            "targetServiceRevision": { "requestedTaskCount": 2, "runningTaskCount": 1 } }] })
+    }
+
+    fn services(&self) -> Value {
+        let Some(revision) = &self.service else {
+            return json!({ "services": [] });
+        };
+        let primary = json!({ "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": revision });
+        json!({ "services": [{ "status": "ACTIVE", "taskDefinition": revision, "desiredCount": 2,
+            "runningCount": 2, "pendingCount": 0, "deployments": [primary], "events": [] }] })
+    }
+
+    /// Somebody moves the service without us.
+    pub(super) fn moved_by_hand(&mut self, to: &str) {
+        self.move_service(to);
+    }
+}
+
+fn is_open(status: &str) -> bool {
+    matches!(
+        status,
+        "PENDING" | "IN_PROGRESS" | "ROLLBACK_REQUESTED" | "ROLLBACK_IN_PROGRESS"
+    )
+}
+
+fn number(arn: &str) -> u32 {
+    arn.rsplit(':').next().unwrap().parse().unwrap()
+}
+
+fn failure(code: &str, message: &str) -> Failure {
+    Failure {
+        command: "aws ...".to_owned(),
+        code: Some(code.to_owned()),
+        message: message.to_owned(),
+    }
+}

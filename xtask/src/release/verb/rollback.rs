@@ -1,0 +1,138 @@
+//! `cargo xtask rollback`: back to a release that is known to be good.
+
+use std::time::Duration;
+
+use serde_json::json;
+
+use crate::Outcome;
+use crate::interrupt::Interrupt;
+use crate::release::account::Account;
+use crate::release::follow::Pace;
+use crate::release::gate::{GateOptions, VerifyGate};
+use crate::release::ledger::Ledger;
+use crate::release::lock::{self, Lock};
+use crate::release::place::Place;
+use crate::release::who::Who;
+use crate::release::work::{Report, Work};
+use crate::release::{time, verb};
+use crate::ui;
+use crate::workspace::Workspace;
+
+const POLL: Duration = Duration::from_secs(5);
+
+/// Go back to the last verified release, or to a chosen one.
+///
+/// An open deployment is sent back by ECS; otherwise a copy of the target becomes a new release, so that the newest
+/// revision is again the one that is meant. Image, revision and secrets are looked at before anything moves. What is
+/// taken away is held: nobody ships it again by accident.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  \
+    cargo xtask rollback --env production --token-file token\n  \
+    cargo xtask rollback --env production --list\n\
+    Exit codes: 0 what is wanted runs and is verified, 1 refused or not good, 2 unknown: the tool broke, or was told to stop.")]
+pub(crate) struct Rollback {
+    #[command(flatten)]
+    place: Place,
+    /// Go to this release, by its number
+    #[arg(long, value_name = "RELEASE")]
+    to: Option<u64>,
+    /// Show where one can go, and do nothing
+    #[arg(long)]
+    list: bool,
+    /// Say what would be done, and do nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// Why, for the ledger
+    #[arg(long, default_value = "rolled back by hand", value_name = "TEXT")]
+    reason: String,
+    /// How long to follow the deployment
+    #[arg(long, default_value_t = 20, value_name = "N")]
+    wait_minutes: u32,
+    #[command(flatten)]
+    gate: GateOptions,
+}
+
+impl Rollback {
+    /// Goes back.
+    pub(crate) fn run(self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
+        let declared = self.place.declaration(workspace, interrupt)?;
+        let aws = self.place.account(&declared);
+        let account = Account {
+            cloud: &aws,
+            declared: &declared,
+        };
+        let who = Who::am_i();
+        let gate = VerifyGate {
+            place: &self.place,
+            options: &self.gate,
+        };
+        let poll = u32::try_from(POLL.as_secs()).unwrap_or(1);
+        let mut work = Work {
+            account: &account,
+            lock: None,
+            gate: &gate,
+            interrupt,
+            pace: Pace {
+                poll: POLL,
+                looks: (self.wait_minutes * 60).div_ceil(poll),
+                bake: 0,
+            },
+            who: &who,
+            now: &time::now,
+        };
+        if self.list {
+            return self.list(&work);
+        }
+        if self.dry_run {
+            return self.plan(&work);
+        }
+        let purpose = match self.to {
+            Some(release) => format!("rollback to {release}"),
+            None => "rollback".to_owned(),
+        };
+        let lock = match Lock::take(&account, &who, &purpose, time::now())? {
+            Ok(lock) => lock,
+            Err(held) => {
+                let refusal = lock::refusal(&declared.environment, &held, time::now());
+                let report = Report::refused(refusal.to_string(), refusal.hint(), None);
+                return Ok(verb::conclude(&report, self.place.json));
+            }
+        };
+        work.lock = Some(&lock);
+        let report = work.roll_back(self.to, &self.reason)?;
+        Ok(verb::conclude(&report, self.place.json))
+    }
+
+    fn list(&self, work: &Work<'_>) -> anyhow::Result<Outcome> {
+        let ledger = Ledger::read(work.account)?;
+        let current = ledger.current();
+        let default = ledger.way_back(current).map(|entry| entry.release);
+        let mut rows = Vec::new();
+        for entry in ledger.verified() {
+            let why_not = work.unusable(entry)?;
+            let is_current = current.is_some_and(|current| current.release == entry.release);
+            let note = match &why_not {
+                _ if is_current => "runs".to_owned(),
+                Some(why) => format!("not possible: {why}"),
+                None if default == Some(entry.release) => "default".to_owned(),
+                None => String::new(),
+            };
+            if self.place.json {
+                rows.push(json!({ "release": entry, "possible": why_not.is_none(), "note": note }));
+            } else {
+                let line = format!("{:<24} {} {:<16} {note}", entry.name(), entry.at, entry.who);
+                ui::data(line.trim_end());
+            }
+        }
+        if self.place.json {
+            ui::data(json!({ "releases": rows }));
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn plan(&self, work: &Work<'_>) -> anyhow::Result<Outcome> {
+        let ledger = Ledger::read(work.account)?;
+        let report = work.way_back(&ledger, self.to)?;
+        Ok(verb::conclude(&report, self.place.json))
+    }
+}
