@@ -14,7 +14,8 @@ import { Report } from './emulate/report.ts';
 import { runEmulators } from './emulate/run.ts';
 
 const ROOT = fileURLToPath(new URL('.', import.meta.url));
-const SYNTH_SECONDS = 30;
+/** With everything else of this file on the same cores; alone it takes a quarter of it. */
+const SYNTH_SECONDS = 60;
 
 /** Long arguments of a program, and what it printed. */
 async function run(program: string, parameters: string[], variables: Record<string, string> = {}): Promise<string> {
@@ -54,7 +55,7 @@ async function tests(report: Report, directory: string): Promise<string> {
   return failures.map(({ fullName, failureMessages }) => `${fullName}\n${failureMessages[0]?.split('\n').slice(0, 12).join('\n') ?? ''}`).join('\n');
 }
 
-/** By the CLI, with all rules, without credentials and without a way out. */
+/** By the CLI, with the rules that refuse, without credentials and without a way out. */
 async function synth(assembly: string): Promise<string> {
   const start = performance.now();
   const closed = { HTTPS_PROXY: 'http://127.0.0.1:9', HTTP_PROXY: 'http://127.0.0.1:9', AWS_EC2_METADATA_DISABLED: 'true', CDK_DISABLE_CLI_TELEMETRY: '1' };
@@ -62,7 +63,7 @@ async function synth(assembly: string): Promise<string> {
   const missing = Object.keys(ENVIRONMENTS).filter((name) => !readdirSync(join(assembly, `assembly-${name}`)).includes('declared.json'));
   const seconds = (performance.now() - start) / 1000;
   if (missing.length > 0) return `no declared.json for ${missing.join(', ')}`;
-  return seconds < SYNTH_SECONDS * Object.keys(ENVIRONMENTS).length ? '' : `it took ${seconds.toFixed(0)} s`;
+  return seconds < SYNTH_SECONDS ? '' : `it took ${seconds.toFixed(0)} s`;
 }
 
 const templates = (assembly: string) =>
@@ -82,9 +83,9 @@ function accounts(assembly: string): string {
 /** What does not need an emulator. */
 async function staticChecks(report: Report, directory: string): Promise<void> {
   const assembly = join(directory, 'assembly');
-  const typed = report.step('types', async () => (await node('typescript/bin/tsc'), ''));
+  const typed = report.step('types', async () => (await node('typescript/bin/tsc', '--project', 'tsconfig.check.json'), ''));
   const tested = report.step('tests', () => tests(report, directory));
-  if (await report.step(`cdk synth of ${Object.keys(ENVIRONMENTS).join(', ')}, offline, with all rules`, () => synth(assembly))) {
+  if (await report.step(`cdk synth of ${Object.keys(ENVIRONMENTS).join(', ')}, offline, with the rules that refuse`, () => synth(assembly))) {
     await report.step('no account id, no look-up', async () => accounts(assembly));
     await report.step('cfn-lint', async () => (await run(tool('CFN_LINT_PYTHON', 'cfn-lint'), ['--', ...templates(assembly)]), ''));
     await report.step('checkov', async () => {

@@ -12,7 +12,7 @@ const CLI = fileURLToPath(new URL('../node_modules/aws-cdk/bin/cdk', import.meta
 export async function cdk(variables: Record<string, string>, ...parameters: string[]): Promise<string> {
   const options = {
     cwd: ROOT,
-    env: { ...process.env, ...variables, CDK_DISABLE_CLI_TELEMETRY: '1', CDK_VALIDATION: 'false', NO_COLOR: '1', CI: 'true' },
+    env: { ...process.env, ...variables, CDK_DISABLE_CLI_TELEMETRY: '1', NO_COLOR: '1', CI: 'true' },
     maxBuffer: 64 * 1024 * 1024,
     timeout: 180_000,
   };

@@ -79,7 +79,7 @@ class Run {
     const first = this.build({});
     let outputs: Outputs = {};
     const steps: [string, () => Promise<string>][] = [
-      ['cdk bootstrap', async () => (await cdk(this.variables, 'bootstrap', 'aws://123456789012/us-east-1'), '')],
+      ['cdk bootstrap', async () => (await cdk(this.variables, 'bootstrap', '--app', first.stage.outdir, 'aws://123456789012/us-east-1'), '')],
       ['cdk deploy creates five stacks', async () => this.accountFor(await this.deploy(first, 'create'))],
       ['what the filter took out is applied by API where ministack has one', async () => {
         outputs = await readOutputs(this.aws, first.declared);
@@ -297,9 +297,10 @@ export async function runEmulators(report: Report, directory: string, pythons: P
     if ('missing' in docker) report.notRun('tasks in containers; the control plane is still deployed to', docker.missing);
     const endpoint = await machines.ministack(pythons.ministack, socket ? BRIDGE_ADDRESS : '127.0.0.1', await freePort(), socket);
     const run = await Run.prepare(report, directory, pythons.ministack, endpoint, image);
-    await run.all(socket !== undefined).finally(() => run.close());
-    const moto = await machines.moto(pythons.moto, await freePort());
-    await report.step('what ministack loses is set on moto by API and read back as declared', () => compareMoto(moto, pythons.moto));
+    const onMoto = report.step('what ministack loses is set on moto by API and read back as declared', async () =>
+      compareMoto(await machines.moto(pythons.moto, await freePort()), pythons.moto),
+    );
+    await Promise.all([run.all(socket !== undefined).finally(() => run.close()), onMoto]);
   } finally {
     image.close();
     await machines.stop();

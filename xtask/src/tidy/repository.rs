@@ -15,6 +15,9 @@ const HOMES: &[&str] = &[
 /// The one source that `Cargo.lock` may name: every mirror of it writes the same.
 const CRATES_IO: &str = "source = \"registry+https://github.com/rust-lang/crates.io-index\"";
 
+/// The one registry that `package-lock.json` may name: npm asks the one it is configured for in its place.
+const NPM: &str = "\"resolved\": \"https://registry.npmjs.org/";
+
 /// Every crate takes the workspace's lints.
 pub(super) fn lints(tree: &Tree) -> Vec<Offence> {
     let takes = |text: &str| {
@@ -60,7 +63,7 @@ pub(super) fn adr_numbers(tree: &Tree) -> Vec<Offence> {
     offences
 }
 
-/// Where a package was downloaded from depends on the machine, so no file says it.
+/// Where a package was downloaded from depends on the machine, so no file says more than the public registry.
 pub(super) fn registries(tree: &Tree) -> Vec<Offence> {
     let mut offences = Vec::new();
     for file in &tree.files {
@@ -77,7 +80,7 @@ pub(super) fn registries(tree: &Tree) -> Vec<Offence> {
 
 fn names_registry(file: &Source, line: &str) -> bool {
     match file.name() {
-        "package-lock.json" => line.starts_with("\"resolved\":"),
+        "package-lock.json" => line.starts_with("\"resolved\":") && !line.starts_with(NPM),
         "Cargo.lock" => line.starts_with("source = ") && line != CRATES_IO,
         ".npmrc" => line.contains("registry="),
         "config.toml" if file.path.ends_with(".cargo/config.toml") => ["[source", "[registr"]
