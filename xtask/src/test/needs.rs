@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::process::Command;
 
-use super::suites::{CLIENTS, INFRA};
+use super::suites::{CLIENTS, INFRA, WORKFLOWS};
 use crate::interrupt::Interrupt;
 use crate::process::{self, Process};
 use crate::ui::{self, Mark};
@@ -32,6 +32,8 @@ pub(crate) enum Need {
     Infra,
     /// Linters for `CloudFormation` templates, as `CFN_LINT_PYTHON` and `CHECKOV_PYTHON`.
     TemplateTools,
+    /// Linters for workflows: npm packages, `ZIZMOR_PYTHON`, and this program as `XTASK_BIN`, to ask what options it has.
+    WorkflowTools,
     /// Two emulators of AWS, as `MINISTACK_PYTHON` and `MOTO_PYTHON`, and where possible a container daemon.
     AwsEmulators,
 }
@@ -85,6 +87,7 @@ impl<'a> Kit<'a> {
             Need::TemplateTools => {
                 self.tools(&[("CFN_LINT_PYTHON", "cfn-lint"), ("CHECKOV_PYTHON", "checkov")])?;
             }
+            Need::WorkflowTools => self.workflow_tools()?,
             Need::AwsEmulators => self.aws_emulators()?,
         }
         self.provided.insert(need);
@@ -110,6 +113,14 @@ impl<'a> Kit<'a> {
             let python = python::install(self.workspace, tool, self.interrupt)?;
             self.environment.insert(variable, python.into());
         }
+        Ok(())
+    }
+
+    fn workflow_tools(&mut self) -> anyhow::Result<()> {
+        npm::install(self.workspace, WORKFLOWS, self.interrupt)?;
+        self.tools(&[("ZIZMOR_PYTHON", "zizmor")])?;
+        self.environment
+            .insert("XTASK_BIN", self.workspace.xtask_binary().into());
         Ok(())
     }
 

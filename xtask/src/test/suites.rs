@@ -38,6 +38,9 @@ pub(crate) enum Run {
 /// Where the infrastructure is, relative to the checkout.
 pub(crate) const INFRA: &str = "infra";
 
+/// Where the checks of the workflows are, relative to the checkout.
+pub(crate) const WORKFLOWS: &str = "xtask/workflows";
+
 /// Where the tests with real MCP clients live, relative to the checkout.
 pub(crate) const CLIENTS: &str = "gateway/tests/clients";
 
@@ -77,6 +80,15 @@ pub(crate) const SUITES: &[Suite] = &[
                 )
             },
             count: None,
+        },
+    },
+    Suite {
+        name: "workflows",
+        listed_with: "xtask/workflows/package-lock.json",
+        run: Run::Command {
+            needs: &[Need::WorkflowTools],
+            command: |workspace| node_test(workspace, WORKFLOWS),
+            count: Some(count::node_test),
         },
     },
     Suite {

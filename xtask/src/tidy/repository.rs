@@ -170,6 +170,11 @@ mod tests {
         );
         check("x/package-lock.json", "{\n  \"integrity\": \"sha512-x\",\n", &[]);
         check(
+            "x/package-lock.json",
+            &format!("{{\n  {NPM}a/-/a-1.0.0.tgz\",\n"),
+            &[],
+        );
+        check(
             "Cargo.lock",
             &format!("{CRATES_IO}\nsource = \"registry+{url}\"\n"),
             &[2],
