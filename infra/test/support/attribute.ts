@@ -2,8 +2,10 @@
 
 import { isDeepStrictEqual } from 'node:util';
 
+import { CfnResource } from 'aws-cdk-lib';
+
 import type { Declared } from '../../lib/declared.ts';
-import type { Kind, Resource, Templates } from './templates.ts';
+import type { Built, Kind, Resource, Template, Templates } from './templates.ts';
 
 /** A step into a property: a key, or the element of a list that has these values. */
 export type Step = string | number | Record<string, unknown>;
@@ -55,7 +57,7 @@ export function attributes(stack: Kind, type: string, rows: readonly Row[], wher
 
 /** What the templates say. */
 export function read(attribute: Attribute, templates: Templates): unknown {
-  return attribute.path.reduce<unknown>(step, find(attribute, templates));
+  return attribute.path.reduce<unknown>(step, find(attribute, templates)[1]);
 }
 
 /** Whether the templates say what they must. */
@@ -63,21 +65,48 @@ export function holds(attribute: Attribute, templates: Templates): boolean {
   return isDeepStrictEqual(read(attribute, templates), attribute.expected);
 }
 
-/** The templates with this one attribute wrong. */
-export function flipped(attribute: Attribute, templates: Templates): Templates {
-  const copy = structuredClone(templates);
-  const parent = attribute.path.slice(0, -1).reduce<unknown>(step, find(attribute, copy));
-  const last = attribute.path.at(-1);
-  if (typeof parent !== 'object' || parent === null || last === undefined) {
-    throw new Error(`\`${attribute.id}\` has nothing to flip at ${JSON.stringify(attribute.path)}`);
+/** The templates with this one attribute wrong: changed in the construct, and rendered from there. */
+export function flipped(attribute: Attribute, { stage, templates }: Built): Templates {
+  const [id] = find(attribute, templates);
+  const stack = stage[attribute.stack];
+  const construct = stack?.node.findAll().find((node) => node instanceof CfnResource && stack.resolve(node.logicalId) === id) as CfnResource | undefined;
+  if (stack === undefined || construct === undefined) throw new Error(`\`${id}\` has no construct`);
+  const overrides = construct as unknown as { rawOverrides: object; _toCloudFormation(): object };
+  const before = structuredClone(overrides.rawOverrides);
+  const [path, value] = change(attribute, templates);
+  if (value === undefined) construct.addDeletionOverride(path);
+  else construct.addOverride(path, value);
+  // As text and back: a template has no keys without a value.
+  const rendered = JSON.parse(JSON.stringify(stack.resolve(overrides._toCloudFormation()))) as Template;
+  overrides.rawOverrides = before;
+  const template = templates[attribute.stack];
+  return { ...templates, [attribute.stack]: { ...template, Resources: { ...template.Resources, ...rendered.Resources } } };
+}
+
+/** What to override with what. Below an intrinsic function it is the whole of it: the construct has a token there. */
+function change(attribute: Attribute, templates: Templates): [path: string, value: unknown] {
+  const keys: string[] = [];
+  let value: unknown = find(attribute, templates)[1];
+  for (const [at, next] of attribute.path.entries()) {
+    if (typeof next === 'string' && /^(Fn::|Ref$)/.test(next)) return [dotted(keys), replaced(value, attribute.path.slice(at), attribute.wrong)];
+    const parent = value;
+    value = step(parent, next);
+    keys.push(typeof next === 'object' ? String((parent as unknown[]).indexOf(value)) : String(next));
   }
-  const key = typeof last === 'object' ? String((parent as unknown[]).indexOf(step(parent, last))) : String(last);
-  if (attribute.wrong === undefined) delete (parent as Record<string, unknown>)[key];
-  else (parent as Record<string, unknown>)[key] = attribute.wrong;
+  return [dotted(keys), attribute.wrong];
+}
+
+const dotted = (keys: string[]) => keys.map((key) => key.replaceAll('.', '\\.')).join('.');
+
+function replaced(value: unknown, [next, ...rest]: readonly Step[], wrong: unknown): unknown {
+  if (next === undefined) return wrong;
+  const copy = structuredClone(value) as Record<string, unknown>;
+  const key = typeof next === 'object' ? String((copy as unknown as unknown[]).indexOf(step(copy, next))) : String(next);
+  copy[key] = replaced(copy[key], rest, wrong);
   return copy;
 }
 
-function find(attribute: Attribute, templates: Templates): Resource {
+function find(attribute: Attribute, templates: Templates): [string, Resource] {
   const all = Object.entries(templates[attribute.stack].Resources).filter(
     ([id, resource]) => resource.Type === attribute.type && (attribute.where?.(id, resource) ?? true),
   );
@@ -85,7 +114,7 @@ function find(attribute: Attribute, templates: Templates): Resource {
   if (first === undefined || all.length > 1) {
     throw new Error(`\`${attribute.id}\` fits ${all.length} resources of ${attribute.type} instead of one`);
   }
-  return first[1];
+  return first;
 }
 
 function step(value: unknown, next: Step): unknown {

@@ -33,7 +33,7 @@ const secrets = [
   ...attributes('data', 'AWS::SecretsManager::Secret', [
     ['G1a', 'tasks look for the secret of Google under another name', ['Name'], 'mcp-gateway-production/google-oauth', 'other', (d) => d.secrets.names[0]],
     ['G1b', 'the secret of Google is in the template', ['SecretString'], undefined, 'hunter2', undefined],
-    ['G1c', 'an invented secret lets the gateway start and every login fail', ['GenerateSecretString'], undefined, {}, undefined],
+    ['G1c', 'an invented secret lets the gateway start and every login fail', ['GenerateSecretString'], undefined, { PasswordLength: 32 }, undefined],
     ['G1d', 'the secret of Google is under a key that we cannot withdraw', ['KmsKeyId'], { 'Fn::GetAtt': ['MasterKeyB07C9BD3', 'Arn'] }, undefined, undefined],
   ], (id) => id.startsWith('SecretsGoogle')),
   ...attributes('data', 'AWS::SecretsManager::Secret', [
