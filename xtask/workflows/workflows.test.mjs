@@ -144,14 +144,39 @@ describe('what is named exists:', () => {
     }
   });
 
-  test('verbs of cargo xtask, with their options', async () => {
-    const commands = steps.flatMap(({ at, run = '' }) =>
-      [...run.replaceAll(/\\\n\s*/g, '').matchAll(/cargo xtask ([\w-]+)([^\n|]*)/g)].map(([, verb, rest]) => ({ at, verb, options: rest.match(/--[\w-]+/g) ?? [] })),
-    );
-    assert.deepEqual([...new Set(commands.map(({ verb }) => verb))].sort(), ['deploy', 'image', 'releases', 'rollback', 'status', 'test', 'verify']);
-    for (const { at, verb, options } of commands) {
-      const { stdout } = await promisify(execFile)(process.env.XTASK_BIN, [verb, '--help']);
-      for (const option of options) assert.match(stdout, new RegExp(`^ +(-\\w, )?${option}\\b`, 'm'), `${at}: ${verb} ${option}`);
-    }
+  /** Verb, sub-verb if any, and options of each `cargo xtask` in a text. */
+  const commands = (text) =>
+    [...text.replaceAll(/\\\n\s*/g, '').matchAll(/cargo xtask ([a-z][\w-]*)(?: ([a-z]+))?([^\n`|#]*)/g)].map(([shown, verb, sub, rest]) => {
+      const [ours] = rest.split(' -- ');
+      return { shown, verb, sub, options: ours.match(/(?<= )--[\w-]+/g) ?? [] };
+    });
+
+  const helps = new Map();
+  const help = async (...verb) => {
+    const known = helps.get(verb.join(' ')) ?? promisify(execFile)(process.env.XTASK_BIN, [...verb, '--help']).then(({ stdout }) => stdout);
+    helps.set(verb.join(' '), known);
+    return known;
+  };
+
+  async function exists(at, { shown, verb, sub, options }) {
+    const about = await help(verb).catch(() => assert.fail(`${at}: there is no \`${shown}\``));
+    const isVerb = sub && new RegExp(`^ +${sub}\\b`, 'm').test(about.split('Commands:')[1] ?? '');
+    const all = about + (isVerb ? await help(verb, sub) : '');
+    for (const option of options) assert.match(all, new RegExp(`^ +(-\\w, )?${option}\\b`, 'm'), `${at}: \`${shown}\` has no ${option}`);
+  }
+
+  test('verbs of cargo xtask in workflows, with their options', async () => {
+    const found = steps.flatMap(({ at, run = '' }) => commands(run).map((command) => ({ at, command })));
+    assert.deepEqual([...new Set(found.map(({ command }) => command.verb))].sort(), ['deploy', 'image', 'releases', 'rollback', 'status', 'test', 'verify']);
+    for (const { at, command } of found) await exists(at, command);
+  });
+
+  test('verbs of cargo xtask in the documentation, with their options', async () => {
+    const pages = (await readdir(join(root, 'docs'), { recursive: true })).filter((path) => path.endsWith('.md')).map((path) => join('docs', path));
+    const texts = await Promise.all(['README.md', ...pages].map(async (path) => [path, await readFile(join(root, path), 'utf8')]));
+    const found = texts.flatMap(([at, text]) => commands(text).map((command) => ({ at, command })));
+    assert.ok(found.length > 50, `${found.length} commands`);
+    for (const { at, command } of found) await exists(at, command);
+    await assert.rejects(exists('here', commands('cargo xtask deploy --env staging --no-such-option')[0]), /has no --no-such-option/);
   });
 });
