@@ -116,6 +116,8 @@ describe('this repository wants', () => {
     const { staging, production } = workflows.get('deploy.yml').jobs;
     assert.ok(production.needs.includes('staging'));
     assert.equal(staging.with.digest, production.with.digest);
+    // A called workflow sees a secret of its environment only when its caller names it.
+    for (const { secrets } of [staging, production]) assert.deepEqual(secrets, { PROBE_TOKEN: '${{ secrets.PROBE_TOKEN }}' });
   });
 });
 
