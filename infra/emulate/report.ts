@@ -4,12 +4,15 @@
 export class Report {
   passed = 0;
   failed = 0;
+  private readonly failures: string[] = [];
 
   /** A check that has been made; `problem` is empty when it holds. */
   check(what: string, problem: string): void {
     if (problem === '') this.passed += 1;
     else this.failed += 1;
-    process.stdout.write(problem === '' ? `ok    ${what}\n` : `FAIL  ${what}\n      ${problem.replaceAll('\n', '\n      ')}\n`);
+    const line = problem === '' ? `ok    ${what}\n` : `FAIL  ${what}\n      ${problem.replaceAll('\n', '\n      ')}\n`;
+    if (problem !== '') this.failures.push(line);
+    process.stdout.write(line);
   }
 
   /** Runs a step whose failure must not hide the others. */
@@ -31,8 +34,9 @@ export class Report {
     process.stdout.write(`not run: ${what} (${why})\n`);
   }
 
-  /** The last line. */
+  /** What failed once more, where a reader of the end sees it, and the last line. */
   end(): void {
+    process.stdout.write(this.failures.join(''));
     process.stdout.write(`${this.passed} passed, ${this.failed} failed\n`);
     process.exitCode = this.failed > 0 || this.passed === 0 ? 1 : 0;
   }
