@@ -17,10 +17,10 @@ const CONNECT_DEADLINE: Duration = Duration::from_secs(1);
 const ATTEMPT_DEADLINE: Duration = Duration::from_secs(3);
 /// For an operation with all its attempts and the pauses between them.
 pub(super) const OPERATION_DEADLINE: Duration = Duration::from_secs(8);
-/// Of a service that refuses three requests in ten, one operation in 15,000 is refused this often in a row.
-pub(super) const ATTEMPTS: u32 = 8;
+/// Of a service that refuses three requests in ten, one operation in two million is refused this often in a row.
+pub(super) const ATTEMPTS: u32 = 12;
 /// Retries that all operations of one client may have on credit; in the long run as many per second as
-/// [`RETRIES_PER_SECOND`], so that an outage is not answered with eight times the load.
+/// [`RETRIES_PER_SECOND`], so that an outage is not answered with twelve times the load.
 const RETRIES_ON_CREDIT: usize = 500;
 const RETRIES_PER_SECOND: f32 = 50.0;
 

@@ -8,7 +8,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use crate::support::dice::Dice;
 use crate::support::raw::{self, Raw};
-use crate::support::{Setup, TestApp, start};
+use crate::support::{Setup, TestApp, initialize, start};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -42,6 +42,17 @@ impl Client {
              accept: application/json, text/event-stream\r\n{framing}\r\n\r\n",
             self.host(),
             self.token
+        )
+    }
+
+    /// A GET for the stream of the session.
+    fn stream(&self) -> String {
+        format!(
+            "GET /mcp HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\naccept: text/event-stream\r\n\
+             mcp-session-id: {}\r\n\r\n",
+            self.host(),
+            self.token,
+            self.session
         )
     }
 
@@ -103,20 +114,78 @@ async fn a_connection_that_served_posts_becomes_a_stream() {
         raw.send(&client.ping(id, "")).await;
         raw.read_until(id, SECOND).await;
     }
-    let stream = format!(
-        "GET /mcp HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {}\r\naccept: text/event-stream\r\n\
-         mcp-session-id: {}\r\n\r\n",
-        client.host(),
-        client.token,
-        client.session
-    );
-    raw.send(&stream).await;
+    raw.send(&client.stream()).await;
     let text = raw.read_until(": keep-alive\n\n", SECOND).await;
     assert_eq!(statuses(text), [200; 3], "{text}");
     // Whatever follows on a connection that is a stream now is not served, and harms nobody.
     raw.send(&client.ping("three", "")).await;
     assert!(raw.stays_open(Duration::from_millis(200)).await);
     assert!(!raw.received.contains("three"), "{}", raw.received);
+}
+
+/// HTTP/1.0 knows no chunks: the end of the connection is the end of the stream.
+#[tokio::test]
+async fn a_stream_over_http_1_0_has_no_chunks() {
+    let client = client(Setup::default()).await;
+    let mut raw = client.connect().await;
+    let stream = client.stream().replace("HTTP/1.1", "HTTP/1.0");
+    raw.send(&stream).await;
+    let text = raw.read_until(": keep-alive\n\n", SECOND).await;
+    let (head, body) = text.split_once("\r\n\r\n").unwrap();
+    assert_eq!(statuses(head), [200], "{text}");
+    assert!(!head.contains("transfer-encoding"), "{head}");
+    assert!(head.contains("connection: close"), "{head}");
+    // A line with the size of a chunk has no colon, one of an event stream has.
+    let is_plain = body.lines().all(|line| line.is_empty() || line.contains(':'));
+    assert!(is_plain, "{body}");
+    assert!(raw.stays_open(Duration::from_millis(200)).await);
+}
+
+/// RFC 6797: what was reached by https is only reached by https from then on. A plain origin must not say so.
+#[tokio::test]
+async fn an_https_origin_asks_for_https_on_every_answer_and_stream() {
+    for (origin, says) in [("https://mcp.example.com", true), ("", false)] {
+        let setup = Setup::default();
+        let setup = match origin {
+            "" => setup,
+            origin => setup.env("PUBLIC_URL", origin),
+        };
+        let app = setup.start().await;
+        let host = app.origin.split_once("://").unwrap().1.to_owned();
+        let token = app.token("1001");
+        let session = raw_session(&app, &host, &token).await;
+        let get = |path: &str, further: &str| {
+            format!("GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n{further}\r\n")
+        };
+        let stream = format!("accept: text/event-stream\r\nmcp-session-id: {session}\r\n");
+        for request in [
+            get("/health", ""),
+            get("/nowhere", ""),
+            get("/", ""),
+            get("/mcp", &stream),
+        ] {
+            let mut raw = Raw::connect(&app).await;
+            raw.send(&request).await;
+            let text = raw.read_until("\r\n\r\n", SECOND).await;
+            let found = text.contains("strict-transport-security: max-age=31536000\r\n");
+            assert_eq!(found, says, "{request}{text}");
+        }
+    }
+}
+
+/// A session of a client that reaches the gateway under the name `host`.
+async fn raw_session(app: &TestApp, host: &str, token: &str) -> String {
+    let message = initialize("2025-11-25");
+    let request = raw::post(app, "/mcp", token, "", &message);
+    let own = app.url.strip_prefix("http://").unwrap();
+    let mut raw = Raw::connect(app).await;
+    raw.send(&request.replacen(&format!("host: {own}"), &format!("host: {host}"), 1))
+        .await;
+    let text = raw.read_until("serverInfo", SECOND).await;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("mcp-session-id: "));
+    line.unwrap_or_else(|| panic!("no session in: {text}")).to_owned()
 }
 
 #[tokio::test]
