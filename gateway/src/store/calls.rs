@@ -4,9 +4,10 @@ use aws_sdk_dynamodb::primitives::Blob;
 use aws_sdk_dynamodb::types::AttributeValue;
 
 use super::dynamodb::When;
-use super::item::{Item, encode, number, unreadable};
+use super::item::{Item, encode, number, text, unreadable};
 use super::keys::{self, EXPIRES_AT};
 use super::{Result, Store, StoreError};
+use crate::id;
 use crate::model::call_log::CallRow;
 
 /// Bytes of an event in one row: an item has at most 400 KB, keys and names included.
@@ -18,11 +19,16 @@ impl Store {
     /// Stores the head of a call that has no events yet. `Conflict` when there is such a call.
     pub async fn begin_call(&self, call: &str, row: &CallRow) -> Result<()> {
         let key = keys::call(call);
+        // Names this call of the function, so that an attempt which the SDK repeats after a lost answer finds its own
+        // row and takes it for no conflict.
+        let attempt = text(id::random_token());
+        let mut item = encode(key.kind, row)?;
+        item.insert("attempt".to_owned(), attempt.clone());
         let when = When {
-            condition: "attribute_not_exists(pk)",
-            values: [],
+            condition: "attribute_not_exists(pk) OR attempt = :attempt",
+            values: [(":attempt", attempt)],
         };
-        self.0.db.put_when(&key, encode(key.kind, row)?, when).await
+        self.0.db.put_when(&key, item, when).await
     }
 
     /// Adds event number `seq`, the response when `last`, in one transaction with the head.

@@ -99,7 +99,8 @@ pub(super) fn session(session_hash: &str) -> Key {
 
 /// `call#<call id>`: a [`CallRow`](crate::model::call_log::CallRow), the head of a slow call's log.
 ///
-/// `last_seq` counts up one by one, and only while `ended` is false, which never goes back.
+/// `last_seq` counts up one by one, and only while `ended` is false, which never goes back. `attempt` (text): which
+/// call of the function wrote the row.
 pub(super) fn call(call: &str) -> Key {
     Key::new(Table::Sessions, "call", call)
 }

@@ -1,26 +1,13 @@
 //! The behaviours of the log of slow calls, one function each.
 
 use super::behaviours::{RACERS, conflicts, race};
-use super::rows::{END, ana};
+use super::rows::{self, END};
 use super::{Bench, START};
-use crate::id::TaskId;
 use crate::model::call_log::CallRow;
 use crate::store::{EVENT_BYTES_MAX, StoreError};
 
-fn row() -> CallRow {
-    CallRow {
-        user: ana(),
-        session: Some("s".into()),
-        request_id: "\"seven\"".into(),
-        owner: TaskId::random(),
-        last_seq: 0,
-        ended: false,
-        expires_at: END,
-    }
-}
-
 pub(super) async fn a_log_keeps_its_events_in_order_and_ends_once(bench: &Bench) {
-    let (store, row) = (&bench.store, row());
+    let (store, row) = (&bench.store, rows::call());
     store.begin_call("c", &row).await.unwrap();
     assert!(matches!(
         store.begin_call("c", &row).await,
@@ -51,7 +38,7 @@ pub(super) async fn a_log_keeps_its_events_in_order_and_ends_once(bench: &Bench)
 
 pub(super) async fn an_event_is_written_by_one_of_50_racers(bench: &Bench) {
     let store = &bench.store;
-    store.begin_call("c", &row()).await.unwrap();
+    store.begin_call("c", &rows::call()).await.unwrap();
     let results = race(store, |store, racer| async move {
         let event = format!("of {racer}");
         store.append_event("c", (1, event.as_bytes()), true, END).await
@@ -65,7 +52,7 @@ pub(super) async fn an_event_is_written_by_one_of_50_racers(bench: &Bench) {
 
 pub(super) async fn a_log_that_has_expired_or_skips_a_number_takes_nothing(bench: &Bench) {
     let store = &bench.store;
-    store.begin_call("c", &row()).await.unwrap();
+    store.begin_call("c", &rows::call()).await.unwrap();
     let gap = store.append_event("c", (2, b"two"), false, END).await;
     assert!(matches!(gap, Err(StoreError::Conflict)), "{gap:?}");
     let large = vec![0; EVENT_BYTES_MAX + 1];

@@ -154,6 +154,18 @@ async fn an_answer_that_got_lost_burns_no_login_and_no_lease() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_log_that_begins_whose_answer_got_lost_is_no_conflict() {
+    let (store, engine) = store().await;
+    let row = rows::call();
+    engine.next([Fault::LoseAnswer]);
+    store.begin_call("c", &row).await.unwrap();
+    assert_eq!(engine.left(), 0, "the fault was met");
+    assert_eq!(store.call("c").await.unwrap(), Some(row.clone()));
+    let another = store.begin_call("c", &row).await;
+    assert!(matches!(another, Err(StoreError::Conflict)), "{another:?}");
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_write_that_fails_burns_no_code_and_no_refresh_token() {
     let (store, engine) = store().await;
     store.put_code("c", &rows::code()).await.unwrap();

@@ -1,8 +1,9 @@
 //! One row of each type, as the tests store it.
 
 use super::START;
-use crate::id::{ClientId, UserId};
+use crate::id::{ClientId, TaskId, UserId};
 use crate::model::authorization::{Authorization, Stage};
+use crate::model::call_log::CallRow;
 use crate::model::client::Client;
 use crate::model::google::GoogleGrant;
 use crate::model::grant::{CodeGrant, RefreshFamily};
@@ -20,6 +21,19 @@ pub(super) fn ana() -> UserId {
 
 pub(super) fn ben() -> UserId {
     UserId::new("1002")
+}
+
+/// A log that has just begun, of another task each time.
+pub(super) fn call() -> CallRow {
+    CallRow {
+        user: ana(),
+        session: Some("s".into()),
+        request_id: "\"seven\"".into(),
+        owner: TaskId::random(),
+        last_seq: 0,
+        ended: false,
+        expires_at: END,
+    }
 }
 
 pub(super) fn client() -> Client {
