@@ -143,6 +143,14 @@ impl Process {
         }
     }
 
+    /// Asks the child to stop as Ctrl-C does, without waiting.
+    pub(crate) fn interrupt(&self) {
+        if self.status.is_none() {
+            // As above: a group that is gone is what was wanted.
+            let _ = rustix::process::kill_process_group(self.group, Signal::INT);
+        }
+    }
+
     /// Stops the child: SIGTERM, and SIGKILL for whatever of its group is left after a grace period.
     pub(crate) fn stop(&mut self) {
         self.ask_to_stop();

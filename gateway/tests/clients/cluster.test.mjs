@@ -120,3 +120,14 @@ test('a task that is cut off leaves the rotation, and is back when it is healed'
   assert.ok((await cluster.status()).tasks.every(({ cut }) => !cut));
   await client.close();
 });
+
+test('a cluster that ends stops its tasks in order, and soon', async () => {
+  const running = await cluster.healthy();
+  const mark = cluster.now;
+  const began = Date.now();
+  const { code } = await cluster.down({ keep: true });
+  assert.equal(code, 0);
+  assert.ok(Date.now() - began < 8_000, `${Date.now() - began} ms`);
+  const ends = cluster.events.filter(({ seq, event }) => seq > mark && event === 'exited');
+  assert.deepEqual(ends.map(({ task, code: ended }) => [task, ended]).sort(), running.map((task) => [task, 0]).sort());
+});

@@ -17,6 +17,10 @@ use crate::problem::Problem;
 
 /// How long the first tasks may take to answer.
 const START_LIMIT: Duration = Duration::from_mins(1);
+/// How long tasks may take for their last calls when the cluster ends.
+const STOP_LIMIT: Duration = Duration::from_secs(3);
+/// How often it is looked whether they did.
+const STOP_LOOK: Duration = Duration::from_millis(20);
 
 /// All of it.
 #[derive(Clone, Debug)]
@@ -131,14 +135,31 @@ impl Fleet {
         Ok(())
     }
 
-    /// Plugs everything in and kills every task.
+    /// Plugs everything in and stops every task: at once, because no load balancer has to notice first.
     pub(crate) fn end(&self) {
         let mut state = self.state();
         state.partition.end();
         for member in state.members.values() {
-            member.process.kill();
+            member.process.interrupt();
         }
-        state.members.clear();
+        let begun = Instant::now();
+        while !state.members.is_empty() {
+            let late = begun.elapsed() > STOP_LIMIT;
+            state.members.retain(|number, member| {
+                if late {
+                    member.process.stop();
+                }
+                let Ok(Some(status)) = member.process.ended() else {
+                    return !late;
+                };
+                let Exit { code, signal } = Exit::from(status);
+                let event =
+                    json!({"event": "exited", "task": number, "code": code, "signal": signal, "asked": true});
+                self.0.events.add(event);
+                false
+            });
+            std::thread::sleep(STOP_LOOK);
+        }
     }
 
     /// Numbers for `count` new tasks.

@@ -113,12 +113,21 @@ fn serve(
     fleet.look()?;
     control::serve(&socket, Arc::<Running>::clone(&running))?;
     announce(&running, json, start.elapsed());
-    let watched = watch(&fleet, json, &mut services, &mut balancer, interrupt);
+    let mut shown = 0;
+    let watched = watch(
+        &fleet,
+        json,
+        &mut shown,
+        (&mut services, &mut balancer),
+        interrupt,
+    );
     ui::step(Mark::Run, "stopping");
     let _ = fs::remove_file(&socket);
-    services.ask_to_stop();
     balancer.ask_to_stop();
+    // Before the services, which a task may need for its last words.
     fleet.end();
+    show(&fleet, json, &mut shown);
+    services.ask_to_stop();
     watched
 }
 
@@ -133,31 +142,35 @@ fn forget_logs(directory: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Shows what happens until the end.
+/// Shows what happens until the end, from event number `shown` on.
 fn watch(
     fleet: &Fleet,
     json: bool,
-    services: &mut Services,
-    balancer: &mut Process,
+    shown: &mut u64,
+    (services, balancer): (&mut Services, &mut Process),
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
-    let mut shown = 0;
     while !interrupt.is_raised() {
         balancer.expect_running()?;
         services.expect_running()?;
         fleet.look()?;
-        let (lines, last) = fleet.events().after(shown, Duration::ZERO);
-        shown = last;
-        for line in lines {
-            if json {
-                ui::data(line);
-            } else {
-                ui::say(picture::event(&line));
-            }
-        }
+        show(fleet, json, shown);
         std::thread::sleep(WATCH);
     }
     Ok(())
+}
+
+/// Shows the events after number `shown`.
+fn show(fleet: &Fleet, json: bool, shown: &mut u64) {
+    let (lines, last) = fleet.events().after(*shown, Duration::ZERO);
+    *shown = last;
+    for line in lines {
+        if json {
+            ui::data(line);
+        } else {
+            ui::say(picture::event(&line));
+        }
+    }
 }
 
 fn announce(running: &Running, json: bool, took: Duration) {
