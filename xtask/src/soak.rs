@@ -19,7 +19,7 @@ const LIMIT: Duration = Duration::from_hours(3);
 ///
 /// Starts gateways over one store (ministack) behind HAProxy, with the Google emulator, and drives the real MCP
 /// clients from npm and bare sockets against them. The short form runs 30 times as fast, and `cargo xtask test` runs
-/// some of it; the one in real time takes about two hours and writes a report.
+/// some of it; the one in real time takes a little more than half an hour and writes a report.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Exit codes: 0 everything as required, 1 something is not, 2 it could not be measured.\n\

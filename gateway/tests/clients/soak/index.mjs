@@ -3,12 +3,15 @@
 //   node soak/index.mjs [--real-time] [--in-tests] [--report FILE] [--client KIND]... [SCENARIO...]
 //
 // Prints a line per scenario, with what was measured below it, and ends with `N passed, N failed`.
+// In real time there are three lanes, each a process of its own, so that waiting costs no time twice.
 
+import { fork } from 'node:child_process';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { parseArgs } from 'node:util';
 
 import { report } from './report.mjs';
+import abandoned from './scenarios/abandoned.mjs';
 import { cancel, elicitation, slowCall } from './scenarios/handover.mjs';
 import halfOpen from './scenarios/half-open.mjs';
 import idle from './scenarios/idle.mjs';
@@ -22,9 +25,13 @@ import twoTasks from './scenarios/two-tasks.mjs';
 import volume from './scenarios/volume.mjs';
 import { startStage } from './stage.mjs';
 
-const SCENARIOS = [
-  halfOpen, idle, lifetimes, reuse, twoTasks, slowCall, elicitation, cancel, kill, rolling, store, volume, stalled,
+/** What runs side by side in real time. */
+const LANES = [
+  [halfOpen, idle, lifetimes, reuse],
+  [twoTasks, slowCall, elicitation, cancel, kill, rolling],
+  [store, volume, stalled, abandoned],
 ];
+const SCENARIOS = LANES.flat();
 /** What `cargo xtask test` runs: quick, and the same on a busy machine. The others are named as not run. */
 const IN_TESTS = [twoTasks, slowCall, elicitation, cancel];
 /** The pace of the short form: 15 s are half a second. */
@@ -39,6 +46,8 @@ const { values: options, positionals: wanted } = parseArgs({
     'in-tests': { type: 'boolean', default: false },
     report: { type: 'string' },
     client: { type: 'string', multiple: true },
+    // This process is one of the lanes.
+    lane: { type: 'boolean', default: false },
   },
 });
 const realTime = options['real-time'];
@@ -76,18 +85,17 @@ async function run(scenario) {
   }
 }
 
-/** Says how it went; true: as required. */
-function tell({ scenario: { name }, findings, broke, lacks, ms }) {
-  if (lacks) {
-    console.log(`not run: ${name} (this machine lacks ${lacks})`);
-    return true;
-  }
-  const good = !broke && findings.failures.length === 0;
-  console.log(`${good ? 'ok' : 'FAILED'} ${name} (${(ms / 1_000).toFixed(0)} s)`);
+/** Whether it went as required. */
+const isGood = ({ findings, broke, lacks }) => Boolean(lacks) || (!broke && findings.failures.length === 0);
+
+/** Says how it went. */
+function tell(result) {
+  const { scenario: { name }, findings, broke, lacks, ms } = result;
+  if (lacks) return console.log(`not run: ${name} (this machine lacks ${lacks})`);
+  console.log(`${isGood(result) ? 'ok' : 'FAILED'} ${name} (${(ms / 1_000).toFixed(0)} s)`);
   if (broke) console.log(broke.replace(/^/gm, '  '));
   for (const text of findings?.measured ?? []) console.log(`  ${findings.failures.includes(text) ? 'FAILED ' : ''}${text}`);
   for (const text of findings?.failures ?? []) if (text.startsWith(' ')) console.log(`  ${text}`);
-  return good;
 }
 
 const candidates = options['in-tests'] ? IN_TESTS : SCENARIOS;
@@ -97,22 +105,49 @@ for (const { name } of options['in-tests'] ? SCENARIOS.filter((scenario) => !IN_
 }
 const began = new Date();
 const results = [];
+const sent = [];
 const note = (result) => {
   results.push(result);
-  return tell(result);
+  if (!options.lane) return tell(result);
+  sent.push(new Promise((resolve) => process.send({ ...result, scenario: result.scenario.name }, resolve)));
 };
-// Those that mostly wait do so beside the others.
-const beside = chosen.filter(({ parallel }) => parallel).map((scenario) => run(scenario).then(note));
-const outcomes = [];
-for (const scenario of chosen.filter(({ parallel }) => !parallel)) outcomes.push(note(await run(scenario)));
-outcomes.push(...await Promise.all(beside));
+// A lane ends with the run that it is part of.
+if (options.lane) process.on('disconnect', () => process.exit(1));
+
+/** Runs scenarios here: one after the other, and beside them those that mostly wait. */
+async function runAll(scenarios) {
+  const beside = scenarios.filter(({ parallel }) => parallel).map((scenario) => run(scenario).then(note));
+  for (const scenario of scenarios.filter(({ parallel }) => !parallel)) note(await run(scenario));
+  await Promise.all(beside);
+}
+
+/** Runs scenarios in a process of their own, whose work is not delayed by that of others. */
+async function runLane(scenarios) {
+  const kinds = (options.client ?? []).flatMap((kind) => ['--client', kind]);
+  const child = fork(new URL(import.meta.url), [
+    '--lane', ...(realTime ? ['--real-time'] : []), ...kinds, '--', ...scenarios.map(({ name }) => name),
+  ]);
+  const missing = new Set(scenarios);
+  child.on('message', (result) => {
+    const scenario = scenarios.find(({ name }) => name === result.scenario);
+    missing.delete(scenario);
+    note({ ...result, scenario });
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  for (const scenario of missing) note({ scenario, broke: `its process ended with ${code}`, ms: Date.now() - began });
+}
+
+const lanes = LANES.map((lane) => lane.filter((scenario) => chosen.includes(scenario))).filter((lane) => lane.length > 0);
+if (realTime && !options.lane) await Promise.all(lanes.map(runLane));
+else await runAll(chosen);
+await Promise.all(sent);
 
 if (options.report) {
   await mkdir(dirname(options.report), { recursive: true });
   results.sort((a, b) => SCENARIOS.indexOf(a.scenario) - SCENARIOS.indexOf(b.scenario));
   await writeFile(options.report, await report({ began, ended: new Date(), results, realTime, scale }));
 }
-const failed = outcomes.filter((good) => !good).length;
-console.log(`${outcomes.length - failed} passed, ${failed} failed`);
+const failed = results.filter((result) => !isGood(result)).length;
+if (!options.lane) console.log(`${results.length - failed} passed, ${failed} failed`);
 // A client that a broken scenario left behind must not keep the run alive.
 process.exit(failed === 0 ? 0 : 1);

@@ -162,7 +162,8 @@ class Stage {
   }
 
   async stop() {
-    for (const task of this.tasks) await stop(task.child);
+    // As from a terminal: no load balancer has to notice first.
+    await Promise.all(this.tasks.map(({ child }) => stop(child, 'SIGINT')));
     for (const end of this.#stops) await end();
   }
 }

@@ -32,8 +32,8 @@ export function start(command, args, options = {}) {
 }
 
 /** Asks a process to stop, and resolves with how it ended. */
-export async function stop(child) {
-  if (child.exitCode === null && child.signalCode === null) child.kill('SIGTERM');
+export async function stop(child, signal = 'SIGTERM') {
+  if (child.exitCode === null && child.signalCode === null) child.kill(signal);
   const timer = setTimeout(() => child.kill('SIGKILL'), 15_000);
   const ended = await child.exited;
   clearTimeout(timer);

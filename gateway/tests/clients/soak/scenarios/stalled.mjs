@@ -12,13 +12,16 @@ import { Findings, percentile, spread } from '../figures.mjs';
 /** What one answer weighs, and the most that may wait for one reader: 4 MiB, and the answer in hand with its copies. */
 const ANSWER = 1 << 20;
 const BOUND_MIB = 8;
+/** Connections that ask for answers: few, so that the limit of calls per person is not met. */
+const FEEDERS = 4;
+
 export default {
   name: 'a hundred stalled readers',
   proves: 'T46',
-  required: '100 stalled readers and a fast producer: bounded memory, the stalled are cut with a reason within 60 s, p99 of others below 1.2 x',
+  required: '100 stalled readers and a fast producer: bounded memory, the stalled are cut with a reason within 60 s, p99 of others '
+    + 'below 1.2 x what it is while all read',
   tasks: 1,
-  // A debug build needs most of its time for writing so much JSON, and others wait for that.
-  short: { count: 8, rounds: 12, noiseMs: 1_000 },
+  short: { count: 8, rounds: 12, noiseMs: 250 },
   real: { count: 100, rounds: 12, noiseMs: 50 },
   /** `noiseMs`: below this a difference is that of a shared machine. */
   async run(stage, { count, rounds, noiseMs }) {
@@ -29,13 +32,20 @@ export default {
     const { access_token: token } = stage.login().tokens();
     const resident = () => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${task.pid}/status`, 'utf8'))[1]) / 1_024;
     await until('the stream', async () => agent.wire.open === 1);
-    const calm = await pings(task, token, 2_000);
-    const readers = await Promise.all(Array.from({ length: count }, () => openReader(rig, token)));
+    const open = (way) => Promise.all(Array.from({ length: count }, () => openReader(way, task, token)));
+    const attentive = await open(task);
     const bare = resident();
+    const calm = await pings(task, token, feed(task, token, attentive, rounds));
+    const served = () => attentive.filter(({ taken }) => taken() > rounds * ANSWER).length;
+    await until('the last answers', async () => served() === count).catch(() => {});
+    const taken = served();
+    findings.check(`${taken} of ${count} got everything while they read`, taken === count);
+    for (const { connection } of attentive) connection.close();
+    const readers = await open(rig);
     let peak = bare;
     const watch = setInterval(() => { peak = Math.max(peak, resident()); }, 50);
     const began = Date.now();
-    const [busy] = await Promise.all([pings(task, token, 5_000), feed(task, token, readers, rounds)]);
+    const busy = await pings(task, token, feed(task, token, readers, rounds));
     const cut = () => stage.logged('stream disconnected').filter(({ reason }) => reason === 'slow_reader');
     await until('every stalled reader is cut', async () => cut().length >= count, [], 70_000).catch(() => {});
     clearInterval(watch);
@@ -43,7 +53,7 @@ export default {
       cut().length === count && Date.now() - began <= 60_000);
     const each = (peak - bare) / count;
     findings.check(`${each.toFixed(1)} MiB of memory for each at the peak`, each <= BOUND_MIB);
-    findings.check(`others: ${spread(calm)} before, ${spread(busy)} meanwhile`,
+    findings.check(`others: ${spread(calm)} while all read, ${spread(busy)} while a hundred do not`,
       percentile(busy, 0.99) <= Math.max(1.2 * percentile(calm, 0.99), noiseMs));
     findings.none('ends of the stream of somebody who reads', agent.wire.waiting.filter(({ ended }) => ended));
     for (const { connection } of readers) connection.close();
@@ -53,41 +63,51 @@ export default {
   },
 };
 
-/** A stream of the HTTP+SSE transport behind the rig; its answers come on it, whoever asks. */
-async function openReader(rig, token) {
-  const connection = new Connection(rig);
-  const { port } = rig.target;
-  const headers = { host: `127.0.0.1:${port}`, authorization: `Bearer ${token}`, accept: 'text/event-stream' };
+/** A stream of the HTTP+SSE transport on a way to the task; its answers come on it, whoever asks. */
+async function openReader(way, task, token) {
+  const connection = new Connection(way);
+  const headers = { host: `127.0.0.1:${task.port}`, authorization: `Bearer ${token}`, accept: 'text/event-stream' };
   let text = '';
-  connection.ondata = (data) => { text += data; };
+  let bytes = 0;
+  connection.ondata = (data) => {
+    bytes += data.length;
+    if (text.length < 1_000) text += data;
+  };
   await connection.request('GET', '/mcp', headers, '', { stream: true });
-  const endpoint = await until('the endpoint', async () => /^data: (\S+)$/m.exec(text)?.[1]);
-  return { connection, endpoint };
+  const endpoint = await until('the endpoint', async () => /^data: (\/\S+)$/m.exec(text)?.[1]);
+  return { connection, endpoint, taken: () => bytes };
 }
 
-/** Asks for large answers on every reader's stream. */
+/** Asks for large answers on every reader's stream, round by round. */
 async function feed(task, token, readers, rounds) {
   const call = message('tools/call', { name: 'test_slow', arguments: { ms: 0, steps: 0, bytes: ANSWER } });
-  await Promise.all(readers.map(async ({ endpoint }) => {
+  const gone = new Set();
+  const share = async (_, feeder) => {
     const connection = new Connection(task);
     for (let round = 0; round < rounds; round += 1) {
-      const { status } = await connection.request('POST', endpoint, posting(token), call);
-      // The stream is cut, and its session has nowhere to answer to.
-      if (status !== 202) break;
+      for (const reader of readers.filter((one, index) => index % FEEDERS === feeder && !gone.has(one))) {
+        const { status } = await connection.request('POST', reader.endpoint, posting(token), call);
+        // The stream is cut, and its session has nowhere to answer to.
+        if (status !== 202) gone.add(reader);
+      }
     }
     connection.close();
-  }));
+  };
+  await Promise.all(Array.from({ length: FEEDERS }, share));
 }
 
-/** How long pings take, for `ms`. */
-async function pings(task, token, ms) {
+/** How long pings take while `work` is done. */
+async function pings(task, token, work) {
   const connection = new Connection(task);
   const took = [];
-  for (const end = Date.now() + ms; Date.now() < end; await sleep(10)) {
+  let done = false;
+  const end = work.then(() => { done = true; });
+  for (; !done; await sleep(10)) {
     const began = performance.now();
     await connection.request('POST', '/mcp', posting(token), message('ping'));
     took.push(performance.now() - began);
   }
+  await end;
   connection.close();
   return took;
 }
