@@ -299,6 +299,7 @@ fn assemble(
         wheel: Arc::clone(&wheel),
         log: CallLog::new(&keyring, store.clone(), clock.clone(), budget, me),
         lifecycle: lifecycle.clone(),
+        clock: clock.clone(),
         #[cfg(debug_assertions)]
         test_store: Some(store.clone()),
         peers: peers.clone(),

@@ -1,9 +1,10 @@
 //! Verifies the bearer of a request, with a bounded cache of what was verified before.
 
 use std::collections::HashSet;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use moka::sync::Cache;
+use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::id::{self, ClientId, UserId};
@@ -42,7 +43,7 @@ pub struct Bearer {
     /// Keyed by a digest of token and audiences, so that no token lies in memory and none is good elsewhere.
     verified: Cache<[u8; 32], Arc<Principal>>,
     /// Grants whose tokens are refused before their hour is over.
-    denied: Arc<RwLock<HashSet<String>>>,
+    denied: watch::Sender<HashSet<String>>,
 }
 
 impl Bearer {
@@ -53,14 +54,28 @@ impl Bearer {
             issuer: issuer.into(),
             clock,
             verified: Cache::new(CACHE_ENTRIES_MAX),
-            denied: Arc::default(),
+            denied: watch::Sender::default(),
         }
     }
 
     /// Refuses the tokens of these grants from now on, and of no others.
     pub fn deny(&self, grants: Vec<String>) {
-        let grants = grants.into_iter().collect();
-        *self.denied.write().unwrap_or_else(PoisonError::into_inner) = grants;
+        self.denied.send_replace(grants.into_iter().collect());
+    }
+
+    /// Whether the tokens of a grant are refused.
+    pub fn is_denied(&self, grant: &str) -> bool {
+        self.denied.borrow().contains(grant)
+    }
+
+    /// Completes when the tokens of a grant are refused: what was begun under it ends then.
+    pub fn denial(&self, grant: Arc<str>) -> impl Future<Output = ()> + Send + 'static {
+        // Holds the sender, so there is always a next change to wait for.
+        let denied = self.denied.clone();
+        async move {
+            let mut changes = denied.subscribe();
+            let _ = changes.wait_for(|denied| denied.contains(&*grant)).await;
+        }
     }
 
     /// The principal of an `Authorization` header value whose token is for one of `audiences`.
@@ -93,8 +108,7 @@ impl Bearer {
     }
 
     fn admit(&self, principal: Arc<Principal>) -> Result<Arc<Principal>, BearerError> {
-        let denied = self.denied.read().unwrap_or_else(PoisonError::into_inner);
-        if denied.contains(&*principal.grant) {
+        if self.is_denied(&principal.grant) {
             return Err(BearerError::Revoked);
         }
         Ok(principal)
@@ -236,6 +250,17 @@ mod tests {
         assert_eq!(verify(), Err(BearerError::Revoked), "also one that is new here");
         bearer.deny(Vec::new());
         assert_eq!(verify(), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_denial_hears_of_it_and_of_no_other() {
+        let (bearer, _, _) = bearer();
+        let mut denial = Box::pin(bearer.denial("s".into()));
+        bearer.deny(vec!["another".into()]);
+        assert_eq!(futures_util::poll!(denial.as_mut()), std::task::Poll::Pending);
+        bearer.deny(vec!["another".into(), "s".into()]);
+        denial.await;
+        bearer.denial("s".into()).await;
     }
 
     #[test]

@@ -39,6 +39,10 @@ async fn read_denied_grants(app: &App) {
             Ok(grants) => {
                 tracing::debug!(grants = grants.len(), "denied grants were read");
                 app.bearer.deny(grants);
+                let streams = app.mcp.wheel.end_denied(|grant| app.bearer.is_denied(grant));
+                if streams > 0 {
+                    tracing::info!(streams, "streams of denied grants were ended");
+                }
                 return;
             }
             Err(error) => {

@@ -13,12 +13,14 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::quota::Quota;
+use crate::clock::Clock;
 use crate::config::McpConfig;
 use crate::google::Google;
 use crate::id::TaskId;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::asks::Asks;
 use crate::mcp::catalog::Catalog;
+use crate::mcp::deliver::Errands;
 use crate::mcp::envelope::RequestId;
 use crate::mcp::error::{RpcError, printable, result_response, to_json};
 use crate::mcp::inflight::{InFlight, InFlightCall};
@@ -49,6 +51,8 @@ pub struct Parts {
     pub log: CallLog,
     /// Start, drain and stop.
     pub lifecycle: Lifecycle,
+    /// How long intervals are.
+    pub clock: Clock,
     /// What the tools for tests work on.
     #[cfg(debug_assertions)]
     pub test_store: Option<Store>,
@@ -65,7 +69,9 @@ pub struct Mcp {
     pub(super) log: CallLog,
     pub(super) me: TaskId,
     pub(super) inflight: InFlight,
+    pub(super) errands: Errands,
     pub(super) lifecycle: Lifecycle,
+    pub(super) clock: Clock,
     pub(super) peers: Peers,
     /// Legacy sessions.
     pub sessions: Sessions,
@@ -168,7 +174,9 @@ impl Mcp {
             me: parts.peers.me(),
             peers: parts.peers,
             inflight: InFlight::default(),
+            errands: Errands::default(),
             lifecycle: parts.lifecycle,
+            clock: parts.clock,
             sessions: parts.sessions,
             wheel: parts.wheel,
             quota: Quota::new(config.max_calls_per_user),

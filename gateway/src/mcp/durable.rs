@@ -10,7 +10,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, timeout};
 
 use crate::id;
@@ -37,9 +37,9 @@ const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 const PARK_FOR: Duration = Duration::from_mins(5);
 /// Pause between two such offers.
 const PARK_PAUSE: Duration = Duration::from_secs(1);
-/// What clients are told to wait before they come back, in milliseconds. They try twice, so two waits have to span
-/// the time in which a load balancer still sends them to a task that is gone.
-const RETRY: u64 = 2_000;
+/// What clients are told to wait before they come back. They try twice, so two waits have to span the time in which a
+/// load balancer still sends them to a task that is gone.
+const RETRY: Duration = Duration::from_secs(2);
 /// How often a log on another task is looked at: at first, and at most.
 const LOOK: Duration = Duration::from_millis(100);
 const LOOK_MAX: Duration = Duration::from_secs(1);
@@ -61,22 +61,34 @@ pub enum Resumed {
 impl Mcp {
     /// The rest of a call as server-sent events, after `first`. In the legacy era the work does not depend on
     /// whether somebody reads them.
-    pub fn events(self: &Arc<Self>, mut call: RunningCall, first: Option<Step>) -> BoxStream<'static, Bytes> {
+    ///
+    /// Waits for the log to begin, so that the head of the response does not go out before the place that its client
+    /// can come back to: one that has the head alone when this task dies would wait for ever.
+    pub async fn events(
+        self: &Arc<Self>,
+        mut call: RunningCall,
+        first: Option<Step>,
+    ) -> BoxStream<'static, Bytes> {
         let Some(caller) = call.caller.take() else {
             return direct(call, first).boxed();
         };
         // The tool may go on asking.
         call.caller = Some(caller.clone());
         let (wire, events) = mpsc::channel(WIRE_QUEUE);
+        let (begins, begun) = oneshot::channel();
         let mcp = Arc::clone(self);
         self.lifecycle.spawn(async move {
             let mut scribe = Scribe {
+                stall: mcp.clock.interval(WIRE_STALL),
                 wire: Some(wire),
                 log: None,
             };
             scribe.begin(&mcp, &caller, &call.id).await;
+            // A handler that is gone means a client that is gone.
+            let _ = begins.send(());
             scribe.record_all(&mcp, call, first).await;
         });
+        let _ = begun.await;
         receive(events)
     }
 
@@ -141,6 +153,15 @@ fn direct(call: RunningCall, first: Option<Step>) -> impl stream::Stream<Item = 
     })
 }
 
+/// The response of a call whose task is gone.
+pub(super) fn outcome_unknown(id: &RequestId) -> Vec<u8> {
+    let outcome = failed(
+        "outcome_unknown",
+        "the process that ran this call is gone; whether the call took effect is unknown, so look before you call again",
+    );
+    phrase(id, Phrasing::Legacy, Ok(outcome))
+}
+
 fn receive(mut events: mpsc::Receiver<Bytes>) -> BoxStream<'static, Bytes> {
     stream::poll_fn(move |context| events.poll_recv(context)).boxed()
 }
@@ -151,6 +172,8 @@ fn belongs(row: &CallRow, principal: &Principal, session: Option<SessionKey>) ->
 
 /// Writes what a call says to its log and to the connection, as long as there is one.
 struct Scribe {
+    /// How long a reader may take no event.
+    stall: Duration,
     wire: Option<mpsc::Sender<Bytes>>,
     log: Option<CallWriter>,
 }
@@ -219,12 +242,13 @@ impl Scribe {
         let Err(mut error) = first_try else {
             return;
         };
-        let give_up = Instant::now() + PARK_FOR;
+        let [park_for, pause] = [PARK_FOR, PARK_PAUSE].map(|designed| mcp.clock.interval(designed));
+        let give_up = Instant::now() + park_for;
         while Instant::now() < give_up && !mcp.lifecycle.hard().is_cancelled() {
             if matches!(error, StoreError::Corrupt { .. }) || self.catch_up().await {
                 break;
             }
-            tokio::time::sleep(PARK_PAUSE).await;
+            tokio::time::sleep(pause).await;
             let Some(log) = self.log.as_ref() else { break };
             match append(log, message, true).await {
                 Ok(_) => return,
@@ -247,7 +271,7 @@ impl Scribe {
         let Some(wire) = &self.wire else {
             return;
         };
-        if !matches!(timeout(WIRE_STALL, wire.send(event)).await, Ok(Ok(()))) {
+        if !matches!(timeout(self.stall, wire.send(event)).await, Ok(Ok(()))) {
             self.wire = None;
         }
     }
@@ -286,15 +310,16 @@ impl Tail {
         if !self.send(sse::primer(self.at, RETRY)).await {
             return;
         }
-        let mut pause = LOOK;
+        let [least, most] = [LOOK, LOOK_MAX].map(|designed| self.mcp.clock.interval(designed));
+        let mut pause = least;
         loop {
             match self.look().await {
                 Ok(Looked::Over) => return,
-                Ok(Looked::News) => pause = LOOK,
-                Ok(Looked::Nothing) => pause = (pause * 2).min(LOOK_MAX),
+                Ok(Looked::News) => pause = least,
+                Ok(Looked::Nothing) => pause = (pause * 2).min(most),
                 Err(error) => {
                     tracing::warn!(%error, "the log of a call is not readable; its client waits");
-                    pause = LOOK_MAX;
+                    pause = most;
                 }
             }
             tokio::select! {
@@ -329,7 +354,8 @@ impl Tail {
         if self.at.seq > before {
             return Ok(Looked::News);
         }
-        if self.owner_asked.is_none_or(|asked| asked.elapsed() >= ASK_OWNER) {
+        let ask = self.mcp.clock.interval(ASK_OWNER);
+        if self.owner_asked.is_none_or(|asked| asked.elapsed() >= ask) {
             self.owner_asked = Some(Instant::now());
             if self.mcp.is_orphan(&row, self.at).await {
                 return self.end_orphan().await;
@@ -351,12 +377,7 @@ impl Tail {
         else {
             return Ok(Looked::Over);
         };
-        let outcome = failed(
-            "outcome_unknown",
-            "the process that ran this call is gone; whether the call took effect is unknown, so look before you \
-             call again",
-        );
-        let response = phrase(&id, Phrasing::Legacy, Ok(outcome));
+        let response = outcome_unknown(&id);
         match self.mcp.log.end_orphan(self.at.call, &row, &response).await {
             Ok(()) => tracing::warn!(owner = %row.owner, "the call of a task that is gone was ended"),
             Err(StoreError::Conflict) => {}
@@ -385,12 +406,15 @@ impl Tail {
     /// This task stops: the client goes on at another one.
     async fn send_away(&self) {
         let [jitter] = id::random::<1>();
-        let _ = self.send(sse::retry(RETRY / 2 + u64::from(jitter) * 4)).await;
+        let jitter = Duration::from_millis(4 * u64::from(jitter));
+        let wait = self.mcp.clock.interval(RETRY / 2 + jitter);
+        let _ = self.send(sse::retry(wait)).await;
     }
 
     /// `false`: the client is gone, or does not read.
     async fn send(&self, event: Bytes) -> bool {
-        matches!(timeout(WIRE_STALL, self.wire.send(event)).await, Ok(Ok(())))
+        let stall = self.mcp.clock.interval(WIRE_STALL);
+        matches!(timeout(stall, self.wire.send(event)).await, Ok(Ok(())))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What tasks tell each other: what this one does about what it hears, and what it says.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 
 use crate::id::{TaskId, UserId};
@@ -14,8 +16,8 @@ use crate::session::peers::message::{PeerMessage, PeerReply};
 const TRIES: usize = 3;
 
 impl Mcp {
-    /// Acts on a message of another task. Quick: the sender waits.
-    pub fn hear(&self, message: PeerMessage) -> PeerReply {
+    /// Acts on a message of task `from`. Quick: the sender waits.
+    pub fn hear(self: &Arc<Self>, from: TaskId, message: PeerMessage) -> PeerReply {
         let found = match message {
             PeerMessage::Cancel {
                 session,
@@ -26,13 +28,14 @@ impl Mcp {
                 self.sessions.note_end(session);
                 self.wheel.close_session(session)
             }
-            PeerMessage::Deliver { session, events } if events.is_empty() => self.wheel.carries(session),
-            PeerMessage::Deliver { session, events } => self.wheel.send(session, events.as_bytes()),
+            PeerMessage::Deliver(delivery) => self.carry(from, delivery),
             PeerMessage::Answer { id, user, response } => {
                 let id = RequestId::from_json(&Value::from(id).to_string());
                 id.is_some_and(|id| self.asks.answer(&id, &user, response.get().as_bytes()))
             }
-            PeerMessage::Running { call } => CallId::parse(&call).is_some_and(|call| self.log.runs(call)),
+            PeerMessage::Running { call } => {
+                CallId::parse(&call).is_some_and(|call| self.log.runs(call)) || self.errands.runs(&call)
+            }
         };
         PeerReply { found }
     }

@@ -43,7 +43,7 @@ impl Mcp {
                 let nothing = complete(json!({"completion": {"values": [], "total": 0, "hasMore": false}}));
                 Ok(Reply::result(&id, &to_json(&nothing)))
             }
-            "subscriptions/listen" => listen(&id, params),
+            "subscriptions/listen" => listen(principal, &id, params),
             other => return Reply::error(404, Some(&id), &RpcError::method_not_found(other)),
         };
         outcome.unwrap_or_else(|error| Reply::error(200, Some(&id), &error))
@@ -71,7 +71,7 @@ impl Mcp {
 }
 
 /// Opens a subscription: the acknowledgement names the subset that will be served.
-fn listen(id: &RequestId, params: Option<&RawValue>) -> Result<Reply, RpcError> {
+fn listen(principal: &Principal, id: &RequestId, params: Option<&RawValue>) -> Result<Reply, RpcError> {
     #[derive(Deserialize)]
     #[serde(rename_all = "camelCase")]
     struct Filter {
@@ -103,6 +103,7 @@ fn listen(id: &RequestId, params: Option<&RawValue>) -> Result<Reply, RpcError> 
         },
         // A listen belongs to no session; a key of its own keeps it apart from all others.
         session: SessionKey(id::random()),
+        grant: Arc::clone(&principal.grant),
         first: sse::message(acknowledged.as_bytes()),
     }))
 }

@@ -1,6 +1,7 @@
 //! Server-sent events as bytes (HTML Living Standard section 9.2).
 
 use std::fmt::Display;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -18,9 +19,9 @@ pub fn message_at(place: impl Display, json: &[u8]) -> Bytes {
 }
 
 /// An event without a message, which gives the client a place to come back to before there is one, and says how
-/// long to wait with that, in milliseconds (2025-11-25 basic/transports, sending messages to the server).
-pub fn primer(place: impl Display, retry: u64) -> Bytes {
-    format!("id: {place}\nretry: {retry}\ndata: \n\n").into()
+/// long to wait with that (2025-11-25 basic/transports, sending messages to the server).
+pub fn primer(place: impl Display, wait: Duration) -> Bytes {
+    format!("id: {place}\nretry: {}\ndata: \n\n", wait.as_millis()).into()
 }
 
 fn with_head(head: &[u8], json: &[u8]) -> Bytes {
@@ -43,9 +44,9 @@ pub fn endpoint(url: &str) -> Bytes {
     format!("event: endpoint\ndata: {url}\n\n").into()
 }
 
-/// How long the client is to wait before it reconnects, in milliseconds.
-pub fn retry(milliseconds: u64) -> Bytes {
-    format!("retry: {milliseconds}\n\n").into()
+/// How long the client is to wait before it reconnects.
+pub fn retry(wait: Duration) -> Bytes {
+    format!("retry: {}\n\n", wait.as_millis()).into()
 }
 
 /// One chunk of a chunked body (RFC 9112 section 7.1).
@@ -71,7 +72,10 @@ mod tests {
     #[test]
     fn a_place_goes_before_the_data_and_a_primer_has_no_message() {
         assert_eq!(message_at("c.1", b"{}"), "id: c.1\nevent: message\ndata: {}\n\n");
-        assert_eq!(primer("c.0", 2_000), "id: c.0\nretry: 2000\ndata: \n\n");
+        assert_eq!(
+            primer("c.0", Duration::from_secs(2)),
+            "id: c.0\nretry: 2000\ndata: \n\n"
+        );
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! that comes back with it has to ask for the list again.
 
 use std::fmt;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -11,10 +12,8 @@ use crate::mcp::dispatch::Mcp;
 use crate::mcp::legacy::NEWEST;
 use crate::mcp::sse;
 use crate::mcp::wheel::{IdleStream, LIST_CHANGED, StreamKind};
+use crate::model::principal::Principal;
 use crate::session::directory::Session;
-
-/// What a client is told to wait before it opens its stream again, in milliseconds. It tries twice.
-const RETRY: u64 = 2_000;
 
 /// A place in the GET stream of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +42,12 @@ impl fmt::Display for ListVersion {
 
 impl Mcp {
     /// The GET stream of a session, for a client that had seen the list at `seen`, if it had one before.
-    pub fn standalone(&self, session: &Session, seen: Option<ListVersion>) -> IdleStream {
+    pub fn standalone(
+        &self,
+        principal: &Principal,
+        session: &Session,
+        seen: Option<ListVersion>,
+    ) -> IdleStream {
         let now = self
             .peers
             .versions()
@@ -51,12 +55,15 @@ impl Mcp {
             .map(|versions| ListVersion(versions.catalogue));
         let first = match (seen, now) {
             (Some(seen), Some(now)) if seen != now => now.list_changed(),
-            (_, Some(now)) if session.sealed.protocol_version() == NEWEST => sse::primer(now, RETRY),
+            (_, Some(now)) if session.sealed.protocol_version() == NEWEST => {
+                sse::primer(now, StreamKind::Standalone.retry())
+            }
             _ => Bytes::new(),
         };
         IdleStream {
             kind: StreamKind::Standalone,
             session: session.key,
+            grant: Arc::clone(&principal.grant),
             first,
         }
     }

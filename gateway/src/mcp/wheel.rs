@@ -5,6 +5,11 @@
 //! comment to the streams whose turn it is, so that the work spreads evenly over the interval.
 
 mod entry;
+mod flapping;
+mod holds;
+mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::HashMap;
 use std::net::Shutdown;
@@ -15,6 +20,7 @@ use bytes::Bytes;
 use slab::Slab;
 use socket2::SockRef;
 use tokio::net::TcpStream;
+use tokio::time::{Instant, Interval, MissedTickBehavior};
 
 use crate::clock::Clock;
 use crate::id;
@@ -24,6 +30,10 @@ use crate::mcp::standalone::ListVersion;
 use crate::session::directory::SessionKey;
 use entry::Entry;
 pub use entry::Framing;
+use flapping::Flapping;
+pub use holds::Hold;
+use holds::Holds;
+pub use stream::{CloseReason, IdleStream, Return, StreamKind};
 
 /// Ticks per keep-alive interval: with 15 s, a client's close is noticed within one second.
 const SLOTS: usize = 15;
@@ -35,70 +45,12 @@ const BATCH: usize = 256;
 pub(super) const LIST_CHANGED: &str = "notifications/tools/list_changed";
 /// The shortest `retry:` of a stream that ends in a drain, and how much longer it may be, so that not all clients come
 /// back at once. Clients try twice: the second attempt is at least four seconds after the end, and a load balancer that
-/// was told before the signal sends even the first one elsewhere.
+/// was told before the signal sends even the first one elsewhere. A client is to be back within five seconds.
 const COME_BACK: Duration = Duration::from_secs(2);
-const COME_BACK_JITTER: Duration = Duration::from_secs(2);
-
-/// What an idle stream is for.
-#[derive(Debug)]
-pub enum StreamKind {
-    /// The GET stream of a legacy session (Streamable HTTP).
-    Standalone,
-    /// The GET stream of the deprecated HTTP+SSE transport: it carries all answers.
-    HttpSse,
-    /// `subscriptions/listen` (2026-07-28). The result message that ends it.
-    Listen {
-        /// The JSON-RPC response.
-        result: Box<[u8]>,
-        /// What tells of a changed tool list; `None`: the client did not ask for it.
-        list_changed: Option<Box<[u8]>>,
-    },
-}
-
-/// A stream that the connection loop hands over.
-#[derive(Debug)]
-pub struct IdleStream {
-    /// What it is for.
-    pub kind: StreamKind,
-    /// Whose it is.
-    pub session: SessionKey,
-    /// Sent right after the response head: complete events.
-    pub first: Bytes,
-}
-
-/// Why a stream ended, for the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CloseReason {
-    /// The client closed the connection.
-    Client,
-    /// The kernel reported an error: reset, or no acknowledgement for too long.
-    Transport,
-    /// The client did not read what waits for it.
-    SlowReader,
-    /// A newer stream of the same session took its place.
-    Replaced,
-    /// The client ended the session with DELETE.
-    SessionEnded,
-    /// The process is stopping.
-    Drain,
-    /// The process stops now, and what the stream had to say was not all said.
-    Deadline,
-}
-
-impl CloseReason {
-    /// The word in logs.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Client => "client",
-            Self::Transport => "transport",
-            Self::SlowReader => "slow_reader",
-            Self::Replaced => "replaced",
-            Self::SessionEnded => "session_ended",
-            Self::Drain => "drain",
-            Self::Deadline => "deadline",
-        }
-    }
-}
+const COME_BACK_JITTER: Duration = Duration::from_secs(1);
+/// The same on HTTP+SSE, whose clients try for ever as long as the answer is 200, and lose what they call while they
+/// have no stream.
+const COME_BACK_HTTP_SSE: Duration = Duration::from_millis(500);
 
 /// Numbers for `/health` and `/status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,12 +66,12 @@ pub struct WheelStats {
 /// Whatever counts the connection; dropped with it.
 pub type Place = Box<dyn Send + Sync>;
 
-#[derive(Default)]
 struct Inner {
     streams: Slab<Entry>,
     by_session: HashMap<SessionKey, Vec<usize>>,
-    /// Calls whose answers go out on a stream of the session.
-    held: HashMap<SessionKey, usize>,
+    /// What is at work whose answers go out on a stream here.
+    holds: Holds,
+    flapping: Flapping,
     tick: usize,
     draining: bool,
 }
@@ -143,16 +95,23 @@ impl std::fmt::Debug for Wheel {
 impl Wheel {
     /// A wheel that writes a comment to every stream once per `interval`, and starts to turn.
     pub fn start(interval: Duration, clock: Clock, lifecycle: &Lifecycle) -> Arc<Self> {
+        let inner = Inner {
+            streams: Slab::new(),
+            by_session: HashMap::new(),
+            holds: Holds::default(),
+            flapping: Flapping::new(interval),
+            tick: 0,
+            draining: false,
+        };
         let wheel = Arc::new(Self {
-            inner: Mutex::default(),
+            inner: Mutex::new(inner),
             lifecycle: lifecycle.clone(),
             interval,
             clock,
         });
         let turning = Arc::clone(&wheel);
         lifecycle.spawn_loop(async move {
-            let mut ticks = tokio::time::interval(turning.interval / u32::try_from(SLOTS).unwrap_or(1));
-            ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+            let mut ticks = ticks(turning.interval);
             loop {
                 ticks.tick().await;
                 turning.tick();
@@ -171,17 +130,20 @@ impl Wheel {
         stream: IdleStream,
         place: Place,
     ) -> Result<(), TcpStream> {
-        let mut start = head.to_vec();
-        start.extend_from_slice(&framing.frame(&[sse::KEEP_ALIVE, &stream.first].concat()));
         let mut inner = self.lock();
         if inner.draining {
             return Err(socket);
         }
+        let session = stream.session;
+        let wait = inner.flapping.begins(session, &stream.kind);
+        let mut start = head.to_vec();
+        start.extend_from_slice(&framing.frame(&[sse::KEEP_ALIVE, &stream.first, &wait].concat()));
         let slot = inner.tick % SLOTS;
-        let entry = Entry::new(socket, framing, slot, (stream.session, stream.kind), place);
-        tracing::info!(session = %entry.session.text(), "SSE stream initiated");
+        let mut entry = Entry::new(socket, framing, slot, stream, place);
+        entry.slowed = !wait.is_empty();
+        tracing::info!(session = %session.text(), "SSE stream initiated");
         let key = inner.streams.insert(entry);
-        let of_session = inner.by_session.entry(stream.session).or_default();
+        let of_session = inner.by_session.entry(session).or_default();
         of_session.push(key);
         if of_session.len() > MAX_PER_SESSION {
             let oldest = of_session.remove(0);
@@ -231,7 +193,7 @@ impl Wheel {
                 continue;
             };
             let event = match &entry.kind {
-                StreamKind::Standalone | StreamKind::HttpSse => plain.clone(),
+                StreamKind::Standalone | StreamKind::HttpSse { .. } => plain.clone(),
                 StreamKind::Listen {
                     list_changed: Some(event),
                     ..
@@ -249,35 +211,6 @@ impl Wheel {
         self.lock().by_session.contains_key(&session)
     }
 
-    /// Notes that a call is under way whose answer goes out on a stream of the session: a drain leaves the stream
-    /// open for so long. `None`: the session has no stream here.
-    pub fn hold(self: &Arc<Self>, session: SessionKey) -> Option<Hold> {
-        let mut inner = self.lock();
-        if !inner.by_session.contains_key(&session) {
-            return None;
-        }
-        *inner.held.entry(session).or_default() += 1;
-        Some(Hold {
-            wheel: Arc::clone(self),
-            session,
-        })
-    }
-
-    fn release(self: &Arc<Self>, session: SessionKey) {
-        let mut inner = self.lock();
-        let Some(calls) = inner.held.get_mut(&session) else {
-            return;
-        };
-        *calls -= 1;
-        if *calls > 0 {
-            return;
-        }
-        inner.held.remove(&session);
-        if inner.draining {
-            self.finish_session(&mut inner, session, CloseReason::Drain);
-        }
-    }
-
     /// Ends all streams of a session that was deleted. `false`: it has none here.
     pub fn close_session(self: &Arc<Self>, session: SessionKey) -> bool {
         self.finish_session(&mut self.lock(), session, CloseReason::SessionEnded)
@@ -291,21 +224,41 @@ impl Wheel {
         !keys.is_empty()
     }
 
+    /// Ends the streams that were opened under a grant that is denied now. How many there were.
+    pub fn end_denied(self: &Arc<Self>, is_denied: impl Fn(&str) -> bool) -> usize {
+        self.finish_all(&mut self.lock(), CloseReason::Revoked, |entry, _| {
+            is_denied(&entry.grant)
+        })
+    }
+
     /// Refuses new streams and ends those that are open: listens with their result, the others with a jittered
     /// `retry:`. The stream of the HTTP+SSE transport ends when its session's calls in flight are answered. How many
     /// ended now.
     pub fn drain(self: &Arc<Self>) -> usize {
         let mut inner = self.lock();
         inner.draining = true;
-        let ends = |entry: &Entry| {
-            !matches!(entry.kind, StreamKind::HttpSse) || !inner.held.contains_key(&entry.session)
-        };
+        let ended = self.finish_all(&mut inner, CloseReason::Drain, |entry, holds| {
+            !entry.kind.is_http_sse() || !holds.holds(entry.session)
+        });
+        if !inner.holds.is_empty() {
+            self.lifecycle.spawn(Arc::clone(self).wait_for_work());
+        }
+        ended
+    }
+
+    /// Ends the streams that are to end; how many there were.
+    fn finish_all(
+        self: &Arc<Self>,
+        inner: &mut Inner,
+        reason: CloseReason,
+        ends: impl Fn(&Entry, &Holds) -> bool,
+    ) -> usize {
         let streams = inner.streams.iter();
         let keys: Vec<usize> = streams
-            .filter_map(|(key, entry)| ends(entry).then_some(key))
+            .filter_map(|(key, entry)| ends(entry, &inner.holds).then_some(key))
             .collect();
         for key in &keys {
-            self.finish(&mut inner, *key, CloseReason::Drain);
+            self.finish(inner, *key, reason);
         }
         keys.len()
     }
@@ -322,12 +275,15 @@ impl Wheel {
     }
 
     /// Tells a client when to connect again, each another time.
-    pub fn come_back(&self) -> Bytes {
+    pub fn come_back(&self, to: Return) -> Bytes {
+        let (least, jitter) = match to {
+            Return::Streamable => (COME_BACK, COME_BACK_JITTER),
+            Return::HttpSse => (COME_BACK_HTTP_SSE, COME_BACK_HTTP_SSE),
+        };
         let [high, low] = id::random::<2>();
         let part = u32::from(u16::from_be_bytes([high, low]));
-        let designed = COME_BACK + COME_BACK_JITTER * part / u32::from(u16::MAX);
-        let wait = self.clock.interval(designed);
-        sse::retry(u64::try_from(wait.as_millis()).unwrap_or(u64::MAX))
+        let designed = least + jitter * part / u32::from(u16::MAX);
+        sse::retry(self.clock.interval(designed))
     }
 
     /// Numbers for people.
@@ -356,18 +312,26 @@ impl Wheel {
         let due = inner.tick % SLOTS;
         let mut ended = Vec::new();
         let mut comments = Vec::new();
-        for (key, entry) in &inner.streams {
+        let Inner {
+            streams, flapping, ..
+        } = &mut *inner;
+        for (key, entry) in streams {
             if let Some(reason) = entry.end_seen() {
                 ended.push((key, reason));
             } else if entry.slot == due && !entry.waits() {
-                comments.push(key);
+                let relieved = entry.slowed && flapping.lives(entry.opened.elapsed());
+                entry.slowed &= !relieved;
+                comments.push((key, relieved.then(|| flapping::relief(&entry.kind))));
             }
         }
         for (key, reason) in ended {
             close(&mut inner, key, reason);
         }
-        for key in comments {
-            self.write(&mut inner, key, sse::KEEP_ALIVE);
+        for (key, relief) in comments {
+            self.write(&mut inner, key, relief.as_deref().unwrap_or(sse::KEEP_ALIVE));
+        }
+        if due == 0 {
+            inner.flapping.forget(Instant::now());
         }
     }
 
@@ -434,7 +398,8 @@ impl Wheel {
         }
         let farewell = match &entry.kind {
             StreamKind::Listen { result, .. } => sse::message(result),
-            StreamKind::Standalone | StreamKind::HttpSse => self.come_back(),
+            StreamKind::Standalone => self.come_back(Return::Streamable),
+            StreamKind::HttpSse { .. } => self.come_back(Return::HttpSse),
         };
         entry.ending = Some(reason);
         let data = entry.framing.last(&farewell);
@@ -451,17 +416,11 @@ impl Wheel {
     }
 }
 
-/// A stream of the session has to stay for a call's answer. Dropped when the call is over.
-#[derive(Debug)]
-pub struct Hold {
-    wheel: Arc<Wheel>,
-    session: SessionKey,
-}
-
-impl Drop for Hold {
-    fn drop(&mut self) {
-        self.wheel.release(self.session);
-    }
+/// One tick per slot. Those that come late are made up for, or a stream would get its comment later than it was promised.
+fn ticks(interval: Duration) -> Interval {
+    let mut ticks = tokio::time::interval(interval / u32::try_from(SLOTS).unwrap_or(1));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);
+    ticks
 }
 
 /// From now on no message goes out on the stream.
@@ -487,7 +446,14 @@ fn close(inner: &mut Inner, key: usize, reason: CloseReason) {
         // A task waits for the reader and shares the socket. This wakes it, and ends the connection now.
         let _ = SockRef::from(&*entry.socket).shutdown(Shutdown::Both);
     }
-    let seconds = entry.opened.elapsed().as_secs();
+    let age = entry.opened.elapsed();
+    if matches!(
+        reason,
+        CloseReason::Client | CloseReason::Transport | CloseReason::SlowReader
+    ) {
+        inner.flapping.ended(entry.session, &entry.kind, age);
+    }
+    let seconds = age.as_secs();
     let session = entry.session.text();
     tracing::info!(%session, reason = reason.as_str(), seconds, "stream disconnected after {seconds}s");
 }

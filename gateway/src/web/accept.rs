@@ -24,7 +24,7 @@ use tower::Service as _;
 
 use crate::config::ServerConfig;
 use crate::lifecycle::Lifecycle;
-use crate::mcp::wheel::{Framing, IdleStream, StreamKind, Wheel};
+use crate::mcp::wheel::{Framing, IdleStream, Return, StreamKind, Wheel};
 use crate::web::phase::{Phase, PhaseBody, PhaseIo};
 use crate::web::spare::{Spare, UNAVAILABLE};
 
@@ -261,7 +261,7 @@ impl Connections {
         place: OwnedSemaphorePermit,
     ) {
         let head = self.stream_head(framing);
-        let http_sse = matches!(stream.kind, StreamKind::HttpSse);
+        let http_sse = matches!(stream.kind, StreamKind::HttpSse { .. });
         if let Err(socket) = self
             .wheel
             .adopt(socket, (&head, framing), stream, Box::new(place))
@@ -270,7 +270,7 @@ impl Connections {
             let answer = if http_sse {
                 [
                     self.stream_head(Framing::UntilClose),
-                    self.wheel.come_back().to_vec(),
+                    self.wheel.come_back(Return::HttpSse).to_vec(),
                 ]
                 .concat()
             } else {

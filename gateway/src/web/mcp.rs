@@ -22,7 +22,7 @@ use crate::mcp::era::{self, Era, EraHeaders, MODERN_VERSION};
 use crate::mcp::error::{Code, RpcError};
 use crate::mcp::sse;
 use crate::mcp::standalone::ListVersion;
-use crate::mcp::wheel::{IdleStream, StreamKind};
+use crate::mcp::wheel::{IdleStream, Return, StreamKind};
 use crate::model::principal::Principal;
 use crate::oauth::scope::SCOPE;
 use crate::session::directory::{Session, SessionError};
@@ -103,7 +103,7 @@ async fn post_message(app: &App, principal: &Arc<Principal>, request: Request) -
             app.mcp.legacy(principal, session.as_ref(), message).await
         }
     };
-    respond(app, reply, takeover).await
+    respond(app, principal, reply, takeover).await
 }
 
 /// GET: the standalone stream of a session, or a new session of the HTTP+SSE transport.
@@ -130,17 +130,20 @@ async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) ->
     let stream = match (session, last_event) {
         // An id that is neither of a call nor of such a stream is of one that is over: 405 ends the client's tries.
         (Some(_), Some(_)) if seen.is_none() => return Err(method_not_allowed()),
-        (Some(session), _) => app.mcp.standalone(&session, seen),
+        (Some(session), _) => app.mcp.standalone(principal, &session, seen),
         (None, _) => {
             let (id, session) =
                 app.sessions()
                     .start(&principal.user, LEGACY_VERSIONS[0], Transport::HttpSse, 0);
             let task = app.mcp.task();
-            let first = sse::endpoint(&format!("{MESSAGES}?sessionId={id}&task={task}"));
+            let endpoint = sse::endpoint(&format!("{MESSAGES}?sessionId={id}&task={task}"));
+            let owner = session.sealed.owner;
+            let kind = StreamKind::HttpSse { owner };
             IdleStream {
-                kind: StreamKind::HttpSse,
+                first: [sse::retry(kind.retry()), endpoint].concat().into(),
+                kind,
                 session: session.key,
-                first,
+                grant: Arc::clone(&principal.grant),
             }
         }
     };
@@ -158,14 +161,14 @@ async fn resume(
     let session = session.map(|session| session.key);
     match app.mcp.resume(principal, session, from).await {
         Resumed::Over => Err(method_not_allowed()),
-        Resumed::Events(events) => Ok(event_stream(events, app.config.mcp.keepalive_interval)),
+        Resumed::Events(events) => Ok(event_stream(app, principal, events)),
     }
 }
 
 /// A stream that ends at once. Clients of the HTTP+SSE transport take any status but 200 for the end of the server,
 /// and a stream that ends for a reason to connect again.
 fn come_back_later(app: &App) -> Response {
-    event_response(Body::from(app.mcp.wheel.come_back()))
+    event_response(Body::from(app.mcp.wheel.come_back(Return::HttpSse)))
 }
 
 /// DELETE: the client ends its session.
@@ -216,9 +219,9 @@ async fn messages(
     let session = session.map_err(|error| session_error(None, error))?;
     let body = read_body(request).await?;
     let message = envelope::parse(&body).map_err(|(id, error)| rpc_error(400, id.as_ref(), &error))?;
-    let holder = if let Message::Request { .. } = message {
+    let holder = if let Message::Request { id, .. } = &message {
         let named = query.task.as_deref().and_then(TaskId::parse);
-        let holder = app.mcp.holder(session.key, named).await;
+        let holder = app.mcp.holder(session.key, named, id).await;
         Some(holder.ok_or_else(unconnected)?)
     } else {
         None
@@ -227,7 +230,11 @@ async fn messages(
     match reply {
         Reply::Message { body, .. } => {
             let holder = holder.ok_or_else(unconnected)?;
-            if !app.mcp.pass(&holder, session.key, &sse::message(&body)).await {
+            if !app
+                .mcp
+                .pass(&holder, session.key, &sse::message(&body), true)
+                .await
+            {
                 return Err(unconnected());
             }
         }
@@ -243,7 +250,12 @@ fn unconnected() -> Refused {
     unavailable("the event stream of this session is not connected; open it again")
 }
 
-async fn respond(app: &App, reply: Reply, takeover: Option<Takeover>) -> Result<Response, Refused> {
+async fn respond(
+    app: &App,
+    principal: &Principal,
+    reply: Reply,
+    takeover: Option<Takeover>,
+) -> Result<Response, Refused> {
     match reply {
         Reply::Accepted => Ok(StatusCode::ACCEPTED.into_response()),
         Reply::Message {
@@ -257,7 +269,7 @@ async fn respond(app: &App, reply: Reply, takeover: Option<Takeover>) -> Result<
             }
             Ok(response)
         }
-        Reply::Call(call) => Ok(answer_call(app, call).await),
+        Reply::Call(call) => Ok(answer_call(app, principal, call).await),
         Reply::Idle(_) if app.lifecycle.is_draining() => {
             Err(unavailable("the gateway is stopping; connect again"))
         }

@@ -58,7 +58,7 @@ async fn receive(
     match serde_json::from_slice::<PeerMessage>(&body) {
         Ok(message) => {
             tracing::debug!(task = %stamp.from, message = message.kind(), "peer message");
-            Json(private.app.mcp.hear(message)).into_response()
+            Json(private.app.mcp.hear(stamp.from, message)).into_response()
         }
         // A task of a newer version says something new.
         Err(_) => refused(StatusCode::BAD_REQUEST, "unknown"),

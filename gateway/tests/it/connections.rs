@@ -101,7 +101,9 @@ async fn no_stream_is_silent_for_longer_than_its_interval_and_a_second() {
             let events = body.replace(KEEP_ALIVE, "");
             assert!(
                 events.is_empty()
-                    || ["event: ", "id: "].iter().any(|field| events.starts_with(field))
+                    || ["event: ", "id: ", "retry: "]
+                        .iter()
+                        .any(|field| events.starts_with(field))
                         && events.ends_with("\n\n"),
                 "only comments and whole events: {body}"
             );

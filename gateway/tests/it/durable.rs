@@ -9,6 +9,7 @@ use gateway::session::directory::SessionKey;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
+use crate::support::raw::{self, Raw};
 use crate::support::{Answer, Setup, TestApp};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -129,6 +130,30 @@ async fn a_connection_that_breaks_loses_nothing_and_the_rest_comes_from_another_
         let end = ids(&again.text).pop().unwrap();
         assert_eq!(client.resume(task, &end).await.status(), 405);
     }
+}
+
+#[tokio::test]
+async fn the_head_of_a_slow_call_goes_out_with_the_place_to_come_back_to() {
+    let client = client().await;
+    let slow = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call",
+        "params": {"name": "test_slow", "arguments": {"ms": 3_000}}});
+    let session = format!("mcp-session-id: {}\r\n", client.session);
+    let mut raw = Raw::connect(&client.first).await;
+    // A client that has the head alone when the task dies would wait for ever.
+    let faults = client.first.app.store.faults().unwrap();
+    faults.delay(SECOND);
+    raw.send(&raw::post(&client.first, "/mcp", &client.token, &session, &slow))
+        .await;
+    let pieces = raw.read_for(2 * SECOND).await;
+    let first = |wanted: &str| {
+        let piece = pieces.iter().find(|(_, text)| text.contains(wanted));
+        piece.unwrap_or_else(|| panic!("no {wanted}: {pieces:?}")).0
+    };
+    assert!(
+        first("HTTP/1.1 200") >= SECOND,
+        "the log takes a second: {pieces:?}"
+    );
+    assert!(first("id: ") - first("HTTP/1.1 200") < SECOND / 10, "{pieces:?}");
 }
 
 #[tokio::test]

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use gateway::session::peers::message::PeerMessage;
+use gateway::session::directory::SessionKey;
+use gateway::session::peers::message::{Delivery, PeerMessage, Work};
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -238,6 +239,47 @@ async fn the_deprecated_transport_works_behind_round_robin() {
 }
 
 #[tokio::test]
+async fn a_call_of_the_deprecated_transport_whose_task_is_gone_ends_within_3_seconds() {
+    let (one, two) = two_tasks(test_tools).await;
+    let token = one.token("1001");
+    let mut stream = Raw::open_stream(&two, &token, None, "/mcp").await;
+    let path = endpoint(&mut stream).await;
+    let session = path.split_once("sessionId=").unwrap().1;
+    let session = SessionKey::of(session.split('&').next().unwrap());
+    // What a task says that begins to work, and then is no more.
+    let work = Work {
+        name: "work".to_owned(),
+        request_id: "7".to_owned(),
+    };
+    let begins = PeerMessage::Deliver(Delivery {
+        session,
+        events: String::new(),
+        work: Some(work),
+        last: false,
+    });
+    let began = Instant::now();
+    assert!(
+        one.app
+            .peers
+            .send(two.app.peers.me(), &begins)
+            .await
+            .unwrap()
+            .found
+    );
+    let text = stream.read_until(r#""id":7,"result""#, 3 * SECOND).await;
+    assert!(text.contains(r#""code":"outcome_unknown""#), "{text}");
+    assert!(began.elapsed() > SECOND, "it is asked first");
+
+    // One that goes on is left alone.
+    let slow = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call",
+        "params": {"name": "test_slow", "arguments": {"ms": 5_000}}});
+    let posted = one.request(Method::POST, &path, &token).json(&slow).send();
+    assert_eq!(posted.await.unwrap().status(), 202);
+    let text = stream.read_until(r#""id":8,"result""#, 7 * SECOND).await;
+    assert!(text.contains("done after 5000 ms"), "{text}");
+}
+
+#[tokio::test]
 async fn an_answer_whose_stream_is_gone_is_503_before_any_work() {
     let (one, two) = two_tasks(Setup::default).await;
     let token = one.token("1001");
@@ -312,4 +354,57 @@ async fn a_revoked_grant_is_refused_by_every_task_within_ten_seconds() {
         assert!(began.elapsed() < 10 * SECOND, "not revoked");
         tokio::time::sleep(SECOND / 20).await;
     }
+}
+
+#[tokio::test]
+async fn what_is_open_under_a_revoked_grant_ends_on_every_task_and_transport() {
+    let (one, two) = two_tasks(|| test_tools().google()).await;
+    let account = fresh_account();
+    let mine = one.login(&account.email).await;
+    let other = one.login(&account.email).await;
+    let session = one.initialize(&mine.access).await;
+    let others = one.initialize(&other.access).await;
+    let wanted = json!({"toolsListChanged": true});
+    let mut open = vec![
+        Raw::open_stream(&one, &mine.access, Some(&session), "/mcp").await,
+        Raw::open_stream(&two, &mine.access, Some(&session), "/mcp").await,
+        Raw::open_stream(&two, &mine.access, None, "/mcp").await,
+        Raw::listen(&one, &mine.access, &wanted).await,
+    ];
+    for stream in &mut open {
+        stream.read_until(KEEP_ALIVE, SECOND).await;
+    }
+    let mut stays = Raw::open_stream(&two, &other.access, Some(&others), "/mcp").await;
+    stays.read_until(KEEP_ALIVE, SECOND).await;
+    let slow = json!({"name": "test_slow", "arguments": {"ms": 60_000}});
+    let call = one.legacy_call(&mine.access, &session, 7, &slow).send();
+    let mut call = call.await.unwrap();
+    let mut said = String::new();
+    while !said.contains("id: ") || !said.ends_with("\n\n") {
+        said.push_str(std::str::from_utf8(&call.chunk().await.unwrap().unwrap()).unwrap());
+    }
+    let place = said.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+    let resumed = two.request(Method::GET, "/mcp", &mine.access);
+    let resumed = resumed
+        .header("mcp-session-id", &session)
+        .header("last-event-id", place);
+    let resumed = resumed.send().await.unwrap();
+    assert_eq!(resumed.status(), 200);
+
+    one.refresh(&mine).await;
+    one.clock.advance(Duration::from_secs(31));
+    assert_eq!(one.refresh(&mine).await.json()["error"], "invalid_grant");
+    let began = Instant::now();
+    for stream in &mut open {
+        let text = stream.read_to_end(10 * SECOND).await;
+        assert!(text.ends_with("0\r\n\r\n"), "{text}");
+    }
+    for calls in [call, resumed] {
+        tokio::time::timeout(10 * SECOND, calls.text())
+            .await
+            .unwrap()
+            .unwrap();
+    }
+    println!("everything ended after {:?}", began.elapsed());
+    assert!(stays.stays_open(SECOND).await, "another grant of the same person");
 }

@@ -85,6 +85,31 @@ async fn ten_people_who_reconnect_a_hundred_times_always_see_the_same_thirteen_t
     join_all((0..10).map(connect)).await;
 }
 
+/// T25: everybody uses the same ids, and answers come at random times, some as JSON and some as streams.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_hundred_clients_with_the_same_ids_each_get_their_own_answers() {
+    let setup = || Setup::default().env("TEST_TOOLS", "1").env("SLOW_AFTER", "100");
+    let first = setup().peers().start().await;
+    let second = setup().start_beside(&first).await;
+    let tasks = [&first, &second];
+    let clients = (0..200).map(async |client: u32| {
+        let token = first.token(&format!("{}", 1_001 + client % 20));
+        let session = tasks[client as usize % 2].initialize(&token).await;
+        for turn in 0..5 {
+            let key = format!("of {client} in turn {turn}");
+            let ms = (client * 31 + turn * 57) % 200;
+            let write = json!({"name": "test_write", "arguments": {"key": key, "ms": ms}});
+            let task = tasks[(client + turn) as usize % 2];
+            let call = task.legacy_call(&token, &session, turn, &write);
+            let answer = Answer::read(call.send().await.unwrap()).await.json();
+            assert_eq!(answer["id"], turn, "{answer}");
+            let text = &answer["result"]["content"][0]["text"];
+            assert_eq!(text, &format!("wrote {key}"), "{answer}");
+        }
+    });
+    join_all(clients).await;
+}
+
 /// S8, A1, G4.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn twenty_people_at_once_never_see_a_byte_of_each_other() {

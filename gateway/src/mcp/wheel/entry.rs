@@ -9,7 +9,7 @@ use bytes::{Buf as _, Bytes};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::{CloseReason, Place, StreamKind};
+use super::{CloseReason, IdleStream, Place, StreamKind};
 use crate::mcp::sse;
 use crate::session::directory::SessionKey;
 
@@ -52,9 +52,12 @@ pub(super) struct Entry {
     pub(super) socket: Arc<TcpStream>,
     pub(super) session: SessionKey,
     pub(super) kind: StreamKind,
+    pub(super) grant: Arc<str>,
     pub(super) framing: Framing,
     pub(super) opened: Instant,
     pub(super) slot: usize,
+    /// The client was asked to wait longer than others before it opens the next one.
+    pub(super) slowed: bool,
     /// Why the stream is over, once it only waits for its reader to take the rest.
     pub(super) ending: Option<CloseReason>,
     outbox: Option<Box<Outbox>>,
@@ -75,16 +78,18 @@ impl Entry {
         socket: TcpStream,
         framing: Framing,
         slot: usize,
-        (session, kind): (SessionKey, StreamKind),
+        stream: IdleStream,
         place: Place,
     ) -> Self {
         Self {
             socket: Arc::new(socket),
-            session,
-            kind,
+            session: stream.session,
+            kind: stream.kind,
+            grant: stream.grant,
             framing,
             opened: Instant::now(),
             slot,
+            slowed: false,
             ending: None,
             outbox: None,
             _place: place,

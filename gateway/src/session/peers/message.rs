@@ -34,17 +34,36 @@ pub enum PeerMessage {
         session: SessionKey,
     },
     /// Events for a stream of the HTTP+SSE transport that the receiver holds; none only asks for the stream.
-    Deliver {
-        /// The session of the stream.
-        session: SessionKey,
-        /// Complete server-sent events.
-        events: String,
-    },
+    Deliver(Delivery),
     /// Asks whether a call is at work at the receiver.
     Running {
-        /// The id of the call.
+        /// The id of the call, or the name that the receiver gave its work for a stream.
         call: String,
     },
+}
+
+/// What goes out on a stream of another task.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Delivery {
+    /// The session of the stream.
+    pub session: SessionKey,
+    /// Complete server-sent events.
+    pub events: String,
+    /// The work that these are of: the stream is to stay open for it.
+    #[serde(default)]
+    pub work: Option<Work>,
+    /// These are the last events of that work.
+    #[serde(default)]
+    pub last: bool,
+}
+
+/// Work of one task for a stream of another.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Work {
+    /// What the task that does it calls it.
+    pub name: String,
+    /// The JSON-RPC id of the request that it is for, as JSON text.
+    pub request_id: String,
 }
 
 impl PeerMessage {
@@ -54,7 +73,7 @@ impl PeerMessage {
             Self::Answer { .. } => "answer",
             Self::Cancel { .. } => "cancel",
             Self::Ended { .. } => "ended",
-            Self::Deliver { .. } => "deliver",
+            Self::Deliver(_) => "deliver",
             Self::Running { .. } => "running",
         }
     }

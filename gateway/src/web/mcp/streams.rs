@@ -1,7 +1,7 @@
 //! Responses that are event streams: of a call at work, of a call that is taken up again, and idle ones.
 
 use std::convert::Infallible;
-use std::time::Duration;
+use std::sync::Arc;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -14,21 +14,25 @@ use super::{Refused, json_response, unavailable};
 use crate::mcp::running::{RunningCall, Step};
 use crate::mcp::sse;
 use crate::mcp::wheel::IdleStream;
+use crate::model::principal::Principal;
 use crate::web::App;
 use crate::web::accept::Takeover;
 
 /// A fast call is one JSON response; a slow or talkative one turns into an event stream.
-pub(super) async fn answer_call(app: &App, mut call: RunningCall) -> Response {
+pub(super) async fn answer_call(app: &App, principal: &Principal, mut call: RunningCall) -> Response {
     let first = match tokio::time::timeout(app.config.mcp.slow_after, call.next()).await {
         Ok(Step::Response(body)) => return json_response(200, body),
         Ok(message) => Some(message),
         Err(_) => None,
     };
-    event_stream(app.mcp.events(call, first), app.config.mcp.keepalive_interval)
+    event_stream(app, principal, app.mcp.events(call, first).await)
 }
 
-/// Events as they come, a comment at once, and one whenever nothing was sent for `interval`.
-pub(super) fn event_stream(events: BoxStream<'static, Bytes>, interval: Duration) -> Response {
+/// Events as they come, a comment at once, and one whenever nothing was sent for `SSE_KEEPALIVE_INTERVAL`. The stream
+/// ends when the grant that it was opened under is denied.
+pub(super) fn event_stream(app: &App, principal: &Principal, events: BoxStream<'static, Bytes>) -> Response {
+    let interval = app.config.mcp.keepalive_interval;
+    let denial = app.bearer.denial(Arc::clone(&principal.grant));
     let commented = stream::unfold((events, Instant::now()), move |(mut events, last)| async move {
         let event = match tokio::time::timeout_at(last + interval, events.next()).await {
             Ok(event) => event?,
@@ -37,7 +41,7 @@ pub(super) fn event_stream(events: BoxStream<'static, Bytes>, interval: Duration
         Some((event, (events, Instant::now())))
     });
     let start = stream::iter([Bytes::from_static(sse::KEEP_ALIVE)]);
-    let body = start.chain(commented).map(Ok::<_, Infallible>);
+    let body = start.chain(commented).take_until(denial).map(Ok::<_, Infallible>);
     event_response(Body::from_stream(body))
 }
 
