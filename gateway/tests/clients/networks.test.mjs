@@ -1,4 +1,4 @@
-// Every kind of client on every kind of network: idle for long, cut off, and served as if nothing had been.
+// Every kind of client on every kind of network: idle for long, cut off, and served as if nothing had been (T1 T2 T15).
 //
 // Time runs 30 times as fast, for the gateway and for the networks.
 

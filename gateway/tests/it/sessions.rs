@@ -32,6 +32,7 @@ async fn every_legacy_version_is_negotiated_and_an_unknown_one_gets_the_newest()
     }
 }
 
+/// T24.
 #[tokio::test]
 async fn the_same_session_serves_on_another_task_with_the_same_secret() {
     let (one, two) = (start().await, start().await);
@@ -43,6 +44,7 @@ async fn the_same_session_serves_on_another_task_with_the_same_secret() {
     assert_eq!(answer.tool_names().len(), 13);
 }
 
+/// T26.
 #[tokio::test]
 async fn another_users_session_is_404_on_every_method() {
     let app = start().await;

@@ -57,7 +57,7 @@ export class Load {
   #going = true;
   #open = new Set();
 
-  constructor(agents, { perSecond, work = Object.keys(WORK), slowMs = 1_500 }) {
+  constructor(agents, { perSecond, work = Object.keys(WORK), slowMs = 2_500 }) {
     this.agents = agents;
     this.work = work;
     this.slowMs = slowMs;

@@ -136,6 +136,7 @@ fn is_corrupt<T>(result: &Result<T, StoreError>) -> bool {
     matches!(result, Err(StoreError::Corrupt { .. }))
 }
 
+/// `security.md` T53.
 #[tokio::test]
 async fn a_record_opens_on_another_task_where_it_belongs_and_nowhere_else() {
     let world = World::new().await;
@@ -179,6 +180,7 @@ async fn a_changed_byte_anywhere_is_corrupt() {
     }
 }
 
+/// `security.md` T53.
 #[tokio::test]
 async fn two_masters_do_not_open_each_others_records_and_a_rotation_logs_nobody_out() {
     let world = World::new().await;

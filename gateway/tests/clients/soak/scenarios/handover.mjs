@@ -121,23 +121,31 @@ export const cancel = {
     const findings = new Findings();
     const written = [];
     let cancelled = 0;
+    let inTime = 0;
     await each(findings, RESUMING, times, (kind) => withAgent(stage, kind, {}, async (agent) => {
       const key = randomUUID();
       const abort = new AbortController();
-      // It would write a second after the cancel.
-      const call = agent.run('test_write', { key, ms: 2_000 }, { signal: abort.signal });
+      // It would write one second and a half after the cancel.
+      const call = agent.run('test_write', { key, ms: 2_500 }, { signal: abort.signal });
       call.catch(() => {});
       const owner = await stage.taskThatLogged(key);
+      const began = Date.parse(stage.logged('test tool begins').find((line) => line.key === key).timestamp);
       await sleep(1_000);
+      let at;
       await stage.without(owner, async () => {
+        at = Date.now();
         abort.abort();
         await call.catch(() => {});
-        await sleep(1_500);
+        await sleep(2_000);
       });
       cancelled += 1;
-      written.push(...stage.logged('test tool writes').filter((line) => line.key === key));
+      // A cancel that this machine sent too late shows nothing.
+      inTime += Number(at - began < 1_500);
+      const writes = stage.logged('test tool writes').filter((line) => line.key === key);
+      written.push(...writes.filter(({ timestamp }) => Date.parse(timestamp) - at > 1_000));
     }));
     findings.check(`${cancelled} calls cancelled at the other task`, cancelled === RESUMING.length * times);
+    findings.check(`${inTime} of them more than 1 s before their effect`, inTime * 2 > cancelled);
     findings.none('went on for longer than 1 s', written);
     return findings;
   },
