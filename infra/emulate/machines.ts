@@ -2,15 +2,16 @@
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
 import { createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
-import { connect } from 'node:net';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** A bridge of our own, because two daemons on one bridge take it from each other. */
-const BRIDGE = 'mcpgw-infra';
-
-/** The address of this machine on that bridge; tasks and tools reach the emulator there alike. */
-export const BRIDGE_ADDRESS = '10.77.0.1';
+/** A bridge of our own for each run, because two daemons on one bridge take it from each other. */
+export interface Bridge {
+  readonly name: string;
+  /** The address of this machine on it; tasks and tools reach the emulator there alike. */
+  readonly address: string;
+}
 
 const READY_SECONDS = 30;
 
@@ -18,10 +19,12 @@ const READY_SECONDS = 30;
 export class Machines {
   private readonly children: ChildProcess[] = [];
   private readonly directory: string;
+  private readonly bridge: Bridge;
   private hasBridge = false;
 
-  constructor(directory: string) {
+  constructor(directory: string, bridge: Bridge) {
     this.directory = directory;
+    this.bridge = bridge;
     mkdirSync(directory, { recursive: true });
   }
 
@@ -41,7 +44,7 @@ export class Machines {
       'data-root': join(this.directory, 'docker'),
       'exec-root': join(this.directory, 'exec'),
       pidfile: join(this.directory, 'dockerd.pid'),
-      bridge: BRIDGE,
+      bridge: this.bridge.name,
       iptables: 'false',
       'ip-masq': 'false',
     };
@@ -79,16 +82,16 @@ export class Machines {
       await Promise.race([ended, sleep(15_000, undefined, { ref: false })]);
       child.kill('SIGKILL');
     }
-    if (this.hasBridge) execFileSync('ip', ['link', 'delete', BRIDGE]);
+    if (this.hasBridge) execFileSync('ip', ['link', 'delete', this.bridge.name]);
   }
 
   private createBridge(): void {
     const ip = (...parameters: string[]) => execFileSync('ip', parameters, { stdio: ['ignore', 'ignore', 'pipe'] });
-    if (existsSync(`/sys/class/net/${BRIDGE}`)) ip('link', 'delete', BRIDGE);
-    ip('link', 'add', BRIDGE, 'type', 'bridge');
+    if (existsSync(`/sys/class/net/${this.bridge.name}`)) ip('link', 'delete', this.bridge.name);
+    ip('link', 'add', this.bridge.name, 'type', 'bridge');
     this.hasBridge = true;
-    ip('address', 'add', `${BRIDGE_ADDRESS}/24`, 'dev', BRIDGE);
-    ip('link', 'set', BRIDGE, 'up');
+    ip('address', 'add', `${this.bridge.address}/24`, 'dev', this.bridge.name);
+    ip('link', 'set', this.bridge.name, 'up');
   }
 
   private start(name: string, program: string, parameters: string[], variables: Record<string, string> = {}): ChildProcess {
@@ -117,6 +120,15 @@ export class Machines {
     const log = join(this.directory, `${name}.log`);
     return existsSync(log) ? (readFileSync(log, 'utf8').trim().split('\n').at(-1) ?? '') : 'no log';
   }
+}
+
+/** A port that nobody uses now. */
+export async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
 }
 
 function answers(where: { path: string } | { host: string; port: number }): Promise<boolean> {

@@ -1,7 +1,6 @@
 // Deploys the `local` environment on emulators by the CDK CLI, and compares what is live with what is declared.
 
 import { cpSync, rmSync, writeFileSync } from 'node:fs';
-import { createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 
@@ -12,10 +11,10 @@ import { cdk } from './cdk.ts';
 import { differences, unread, type Difference } from './compare.ts';
 import { filterAssembly, UNKNOWN_TYPES, type Dropped } from './filter.ts';
 import { isAbout, LOST_BY_MINISTACK, NOT_READ_FROM_MINISTACK, type Gap } from './gaps.ts';
-import { serveImage, type Registry } from './image.ts';
+import { serveImages, type Registry } from './image.ts';
 import { readAccount, readListener, readLoadBalancer, readOutputs, readRegistryAndSecrets, readService, readTargetGroup, readTaskDefinition, type Live, type Outputs } from './live.ts';
 import { readData, readNetwork, readSignals } from './live-rest.ts';
-import { BRIDGE_ADDRESS, Machines } from './machines.ts';
+import { freePort, Machines, type Bridge } from './machines.ts';
 import { readByMoto } from './moto.ts';
 import type { Report } from './report.ts';
 
@@ -24,6 +23,8 @@ export interface Pythons {
   readonly ministack: string;
   readonly moto: string;
 }
+
+const BRIDGE: Bridge = { name: 'mcpgw-infra', address: '10.77.0.1' };
 
 /** One run: the emulators, the image, and what is deployed. */
 class Run {
@@ -48,7 +49,7 @@ class Run {
     const variables = emulatorVariables(endpoint, 'AKIAINFRA');
     const aws = new Aws(python, variables);
     const zone = (await aws.call('route53', 'create_hosted_zone', { Name: 'local.example.com', CallerReference: 'infra' })) as { HostedZone: { Id: string } };
-    await aws.call('ssm', 'put_parameter', { Name: '/mcp-gateway/local/image-digest', Type: 'String', Value: image.digest, Overwrite: true });
+    await aws.call('ssm', 'put_parameter', { Name: '/mcp-gateway/local/image-digest', Type: 'String', Value: image.images['waits']?.digest, Overwrite: true });
     return new Run({ report, directory, aws, endpoint, variables, image, zone: zone.HostedZone.Id.split('/').at(-1) ?? '' });
   }
 
@@ -287,15 +288,15 @@ function uncovered(paths: string[]): string[] {
 
 /** Deploys on ministack, and reads on moto what ministack loses. */
 export async function runEmulators(report: Report, directory: string, pythons: Pythons): Promise<void> {
-  const machines = new Machines(directory);
-  const image = await serveImage();
+  const machines = new Machines(directory, BRIDGE);
+  const image = await serveImages({ waits: {} });
   const stop = () => void machines.stop().finally(() => process.exit(1));
   process.once('SIGTERM', stop).once('SIGINT', stop);
   try {
     const docker = process.arch === 'x64' ? await machines.docker() : { missing: 'the waiting image is for x86-64' };
     const socket = 'socket' in docker ? docker.socket : undefined;
     if ('missing' in docker) report.notRun('tasks in containers; the control plane is still deployed to', docker.missing);
-    const endpoint = await machines.ministack(pythons.ministack, socket ? BRIDGE_ADDRESS : '127.0.0.1', await freePort(), socket);
+    const endpoint = await machines.ministack(pythons.ministack, socket ? BRIDGE.address : '127.0.0.1', await freePort(), socket);
     const run = await Run.prepare(report, directory, pythons.ministack, endpoint, image);
     const onMoto = report.step('what ministack loses is set on moto by API and read back as declared', async () =>
       compareMoto(await machines.moto(pythons.moto, await freePort()), pythons.moto),
@@ -319,12 +320,4 @@ async function compareMoto(endpoint: string, python: string): Promise<string> {
   } finally {
     aws.close();
   }
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

@@ -1,5 +1,6 @@
 //! The account as a release sees it: each question and each change is one call of the `aws` command line.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use base64::Engine as _;
@@ -129,10 +130,18 @@ impl Account<'_> {
             .map(drop)
     }
 
+    /// Every stack of the region, by name: one question instead of one for each.
+    pub(crate) fn stacks(&self) -> anyhow::Result<BTreeMap<String, Stack>> {
+        let answer = self.ask("cloudformation describe-stacks", &[])?;
+        Ok(list_at(&answer, "/Stacks")
+            .map(|stack| (text(stack, "/StackName"), Stack::read(stack)))
+            .collect())
+    }
+
     /// A stack, when there is one.
     pub(crate) fn stack(&self, name: &str) -> anyhow::Result<Option<Stack>> {
         let answer = self.ask_about("cloudformation describe-stacks", &["--stack-name", name])?;
-        Ok(answer.and_then(|answer| Stack::read(&answer)))
+        Ok(answer.and_then(|answer| answer.pointer("/Stacks/0").map(Stack::read)))
     }
 
     /// The template that a stack was last deployed with.
@@ -182,9 +191,28 @@ impl Account<'_> {
 
     /// The task definition that a revision of the service has.
     pub(crate) fn task_definition_of(&self, service_revision: &str) -> anyhow::Result<String> {
-        let arguments = ["--service-revision-arns", service_revision];
+        let mut found = self.task_definitions_of(&[service_revision])?;
+        Ok(found.remove(service_revision).unwrap_or_default())
+    }
+
+    /// The task definitions that revisions of the service have; at most twenty.
+    pub(crate) fn task_definitions_of(
+        &self,
+        service_revisions: &[&str],
+    ) -> anyhow::Result<BTreeMap<String, String>> {
+        if service_revisions.is_empty() {
+            return Ok(BTreeMap::new());
+        }
+        let arguments = [&["--service-revision-arns"][..], service_revisions].concat();
         let answer = self.ask("ecs describe-service-revisions", &arguments)?;
-        Ok(text(&answer, "/serviceRevisions/0/taskDefinition"))
+        Ok(list_at(&answer, "/serviceRevisions")
+            .map(|revision| {
+                (
+                    text(revision, "/serviceRevisionArn"),
+                    text(revision, "/taskDefinition"),
+                )
+            })
+            .collect())
     }
 
     /// The newest active revision of the family.

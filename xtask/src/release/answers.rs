@@ -18,15 +18,14 @@ pub(crate) struct Stack {
 }
 
 impl Stack {
-    pub(super) fn read(answer: &Value) -> Option<Self> {
-        let stack = answer.pointer("/Stacks/0")?;
+    pub(super) fn read(stack: &Value) -> Self {
         let outputs = list_at(stack, "/Outputs")
             .map(|output| (text(output, "/OutputKey"), text(output, "/OutputValue")));
-        Some(Self {
+        Self {
             status: text(stack, "/StackStatus"),
             reason: text(stack, "/StackStatusReason"),
             outputs: outputs.collect(),
-        })
+        }
     }
 
     /// Whether it only has a change set that nobody executed, or is gone.

@@ -91,8 +91,9 @@ pub(crate) fn of_account(account: &Account<'_>) -> anyhow::Result<Vec<Check>> {
         _ => Check::holds("account", format!("{live} in {}", declared.account.region)),
     };
     let mut checks = vec![identity];
+    let mut all = account.stacks()?;
     for stack in &declared.account.stacks {
-        let Some(live) = account.stack(&stack.name)?.filter(|live| !live.is_absent()) else {
+        let Some(live) = all.remove(&stack.name).filter(|live| !live.is_absent()) else {
             checks.push(Check::note("stack", format!("{} is not there yet", stack.name)));
             continue;
         };
@@ -127,7 +128,10 @@ pub(crate) fn of_secrets(account: &Account<'_>, execution_role: Option<&str>) ->
             None => checks.push(Check::broken(
                 WHAT,
                 format!("{name} is not there"),
-                "the data stack makes it: `cargo xtask deploy --infra-only`",
+                format!(
+                    "the data stack makes it, in `infra`: `npx cdk deploy {}/data`",
+                    account.declared.environment
+                ),
             )),
             Some(secret) if secret.is_deleted => {
                 let restore = format!("secretsmanager restore-secret --secret-id {name}");

@@ -232,12 +232,16 @@ fn meaning(code: &str) -> &'static str {
 
 /// The last deployment that led to `revision`.
 pub(crate) fn find(account: &Account<'_>, revision: &str) -> anyhow::Result<Option<String>> {
-    for deployment in account.deployments()?.iter().take(LOOK_BACK) {
-        if account.task_definition_of(&deployment.target)? == revision {
-            return Ok(Some(deployment.arn.clone()));
-        }
-    }
-    Ok(None)
+    let deployments = account.deployments()?;
+    let recent = deployments.get(..LOOK_BACK).unwrap_or(&deployments);
+    let targets: Vec<&str> = recent.iter().map(|deployment| &*deployment.target).collect();
+    let definitions = account.task_definitions_of(&targets)?;
+    let found = recent.iter().find(|deployment| {
+        definitions
+            .get(&deployment.target)
+            .is_some_and(|found| found == revision)
+    });
+    Ok(found.map(|deployment| deployment.arn.clone()))
 }
 
 /// How many deployments back one is looked for.

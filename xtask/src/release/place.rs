@@ -1,9 +1,11 @@
 //! Which environment a verb is about, and how to reach it: the options that all of them have.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::ValueEnum;
 
+use super::follow::Pace;
 use super::stacks::{self, Assembly};
 use crate::aws::Aws;
 use crate::interrupt::Interrupt;
@@ -64,6 +66,19 @@ impl Place {
         self.endpoint.clone().or(local)
     }
 
+    /// How often to look, for so long; an emulator is quick.
+    pub(crate) fn pace(&self, wait_minutes: u32, bake_seconds: u32) -> Pace {
+        let poll = match self.target {
+            Target::Aws => 5,
+            Target::Local => 1,
+        };
+        Pace {
+            poll: Duration::from_secs(u64::from(poll)),
+            looks: (wait_minutes * 60).div_ceil(poll),
+            bake: bake_seconds.div_ceil(poll),
+        }
+    }
+
     /// The account of `declared`.
     pub(crate) fn account(&self, declared: &Declared) -> Aws {
         Aws {
@@ -87,7 +102,7 @@ impl Place {
         if path.is_file() {
             return self.expect_ours(Declared::read(&path)?, &path);
         }
-        Ok(Assembly::synth(workspace, self, interrupt)?.declared)
+        Ok(Assembly::synth(workspace, self, None, interrupt)?.declared)
     }
 
     /// A file about another environment would be asked about in the wrong place.

@@ -12,10 +12,12 @@ use serde_json::Value;
 use super::account::Account;
 use super::answers::Stack;
 use super::place::{Place, Target};
+use crate::aws::Aws;
 use crate::interrupt::Interrupt;
 use crate::problem::Problem;
 use crate::ui::{self, Mark};
 use crate::verify::declared::Declared;
+use crate::verify::facts::text;
 use crate::workspace::Workspace;
 use crate::{npm, process};
 
@@ -43,8 +45,14 @@ pub(crate) struct Assembly {
 }
 
 impl Assembly {
-    /// Synthesises the environment of `place`; for an emulator, without what it refuses.
-    pub(crate) fn synth(workspace: &Workspace, place: &Place, interrupt: &Interrupt) -> anyhow::Result<Self> {
+    /// Synthesises the environment of `place`; for an emulator, without what it refuses, and with the `registry` that
+    /// its tasks pull from.
+    pub(crate) fn synth(
+        workspace: &Workspace,
+        place: &Place,
+        registry: Option<&str>,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
         npm::install(workspace, INFRA, interrupt)?;
         ui::step(Mark::Run, format_args!("synthesising {}", place.environment));
         let mut command = cdk(workspace);
@@ -53,6 +61,12 @@ impl Assembly {
             .args(["--context", &format!("environment={}", place.environment)]);
         if let Some(endpoint) = place.endpoint().filter(|_| place.target == Target::Local) {
             command.args(["--context", &format!("endpoint={endpoint}")]);
+            if let Some(registry) = registry {
+                command.args(["--context", &format!("registry={registry}")]);
+            }
+            if let Some(zone) = zone(place, endpoint) {
+                command.args(["--context", &format!("zone={zone}")]);
+            }
         }
         process::run("cdk synth", &mut command, &workspace.log("cdk-synth"), interrupt)?;
         let directory = assembly(workspace, &place.environment);
@@ -91,6 +105,20 @@ impl Assembly {
         }
         Ok(changed)
     }
+}
+
+/// The hosted zone of an emulator, which names it by chance.
+fn zone(place: &Place, endpoint: String) -> Option<String> {
+    let aws = Aws {
+        region: "us-east-1".to_owned(),
+        profile: None,
+        endpoint: Some(endpoint),
+        verbose: place.verbose,
+    };
+    let zones = aws.json(&["route53", "list-hosted-zones"]).ok()?;
+    let id = text(&zones, "/HostedZones/0/Id");
+    let id = id.rsplit('/').next().filter(|id| !id.is_empty());
+    id.map(str::to_owned)
 }
 
 /// The file among those of an assembly that belongs to a stack, by the manifest.
@@ -198,8 +226,12 @@ fn selector(place: &Place, kind: &str) -> String {
 /// Waits for stacks that CloudFormation is at work on, as an earlier run may have left them; then each is whole or
 /// absent, or it is said what to do.
 pub(crate) fn settle(account: &Account<'_>, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let all = account.stacks()?;
     for stack in &account.declared.account.stacks {
         let mut looks = 0;
+        if !all.get(&stack.name).is_some_and(Stack::is_busy) {
+            continue;
+        }
         while let Some(live) = account.stack(&stack.name)?.filter(Stack::is_busy) {
             interrupt.check()?;
             if looks == 0 {

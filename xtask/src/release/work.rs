@@ -24,7 +24,7 @@ use crate::ui::{self, Mark};
 pub(crate) enum Care {
     /// After a deployment.
     Gate,
-    /// After a rollback: what has been verified before.
+    /// What has been verified before: after a rollback, or when nothing changed.
     Quick,
     /// After ECS went back by itself: its last deployment did not go well, and that is known.
     AfterReturn,
@@ -198,8 +198,9 @@ impl Work<'_> {
 
     /// From wherever it is to its end.
     pub(crate) fn drive(&self, mut entry: Entry, input: Option<&Value>) -> anyhow::Result<Report> {
+        let was_placed = entry.revision.is_some();
         let revision = self.place(&mut entry, input)?;
-        let before = self.move_to(&mut entry, &revision)?;
+        let before = self.move_to(&entry, &revision, was_placed)?;
         let ending = self.follow(&revision, &before)?;
         if let (None, Some(deployment)) = (&entry.deployment, follow::find(self.account, &revision)?) {
             entry.deployment = Some(deployment);
@@ -228,7 +229,10 @@ impl Work<'_> {
     }
 
     /// The service is moved to another revision, unless it has been already; how the service was before.
-    fn move_to(&self, entry: &mut Entry, revision: &str) -> anyhow::Result<Service> {
+    ///
+    /// Only a revision that was known before this run can have been deployed, and sent back, without a trace in the
+    /// service.
+    fn move_to(&self, entry: &Entry, revision: &str, was_placed: bool) -> anyhow::Result<Service> {
         let service = self.service()?;
         let is_moved = service.revision == revision
             || service
@@ -236,7 +240,7 @@ impl Work<'_> {
                 .iter()
                 .any(|rollout| rollout.revision == revision)
             || entry.deployment.is_some()
-            || follow::find(self.account, revision)?.is_some();
+            || (was_placed && follow::find(self.account, revision)?.is_some());
         if !is_moved {
             self.expect_lock()?;
             self.account.move_service(revision)?;
@@ -390,7 +394,7 @@ impl Work<'_> {
 
     /// Nothing is to be changed; whether what runs is good.
     fn look_again(&self, current: &Entry) -> anyhow::Result<Report> {
-        Ok(match self.gate.check(&current.digest, Care::Gate)? {
+        Ok(match self.gate.check(&current.digest, Care::Quick)? {
             Verdict::Pass => Report::done(
                 format!("release {} runs, and is verified again", current.name()),
                 current.clone(),

@@ -293,7 +293,7 @@ fn a_secret_that_tasks_could_not_read_is_found_before_anything_moves() {
     let rows = [
         (Some("empty"), "has no value", "put-secret-value"),
         (Some("deleted"), "scheduled for deletion", "restore-secret"),
-        (None, "is not there", "--infra-only"),
+        (None, "is not there", "npx cdk deploy staging/data"),
     ];
     for (state, says, hint) in rows {
         let model = Model::new();

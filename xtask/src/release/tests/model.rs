@@ -168,7 +168,7 @@ impl Model {
         match (arguments[0], arguments[1]) {
             ("sts", _) => Ok(json!({ "Account": ACCOUNT })),
             ("ssm", _) => state.parameter(arguments, &of),
-            ("cloudformation", "describe-stacks") => state.stack(of("--stack-name")),
+            ("cloudformation", "describe-stacks") => state.stacks(option("--stack-name")),
             ("ecs", verb) => state.ecs(verb, arguments, &of),
             ("ecr", "describe-images") => {
                 let digest = of("--image-ids").trim_start_matches("imageDigest=");
@@ -252,12 +252,19 @@ impl State {
         }
     }
 
-    fn stack(&self, name: &str) -> Result<Value, Failure> {
-        let Some(status) = self.stacks.get(name) else {
-            return Err(failure("ValidationError", "Stack does not exist"));
-        };
+    fn stacks(&self, name: Option<&str>) -> Result<Value, Failure> {
+        let wanted = self
+            .stacks
+            .iter()
+            .filter(|(known, _)| name.is_none_or(|name| name == *known));
         let output = json!({ "OutputKey": "TaskDefinitionShape", "OutputValue": shape() });
-        Ok(json!({ "Stacks": [{ "StackStatus": status, "Outputs": [output] }] }))
+        let found: Vec<Value> = wanted
+            .map(|(name, status)| json!({ "StackName": name, "StackStatus": status, "Outputs": [output] }))
+            .collect();
+        if found.is_empty() {
+            return Err(failure("ValidationError", "Stack does not exist"));
+        }
+        Ok(json!({ "Stacks": found }))
     }
 
     fn secret(&self, name: &str) -> Result<Value, Failure> {
@@ -296,8 +303,14 @@ impl State {
                 Ok(json!({ "serviceDeployments": all }))
             }
             "describe-service-revisions" => {
-                let revision = of("--service-revision-arns").trim_start_matches("service-revision-of/");
-                Ok(json!({ "serviceRevisions": [{ "taskDefinition": revision }] }))
+                let arns = arguments
+                    .iter()
+                    .filter(|argument| argument.starts_with("service-revision-of/"));
+                let found = arns.map(|arn| {
+                    json!({ "serviceRevisionArn": arn,
+                        "taskDefinition": arn.trim_start_matches("service-revision-of/") })
+                });
+                Ok(json!({ "serviceRevisions": found.collect::<Vec<_>>() }))
             }
             "describe-service-deployments" => Ok(self.look(of("--service-deployment-arns"))),
             "stop-service-deployment" => {

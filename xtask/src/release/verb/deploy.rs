@@ -1,7 +1,5 @@
 //! `cargo xtask deploy`: one release, from sources or from an image, to a verified service.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::Outcome;
@@ -9,6 +7,7 @@ use crate::image;
 use crate::interrupt::Interrupt;
 use crate::problem::Problem;
 use crate::release::account::Account;
+use crate::release::answers::Stack;
 use crate::release::checks::{self, Check, broken};
 use crate::release::follow::Pace;
 use crate::release::gate::{GateOptions, VerifyGate};
@@ -22,9 +21,6 @@ use crate::release::work::{Report, Wishes, Work};
 use crate::release::{time, verb};
 use crate::ui;
 use crate::workspace::Workspace;
-
-/// How often a deployment is looked at.
-const POLL: Duration = Duration::from_secs(5);
 
 /// Release to an environment: image, stacks where they changed, service, verification.
 ///
@@ -83,6 +79,11 @@ struct What {
 }
 
 impl What {
+    /// The registry that `--image` is in.
+    fn registry(&self) -> Option<&str> {
+        self.image.as_deref()?.split('/').next()
+    }
+
     /// For whoever finds the environment locked.
     fn purpose(&self) -> String {
         match (&self.image, self.resume, self.infra_only) {
@@ -103,7 +104,12 @@ impl Deploy {
         let assembly = if self.what.skip_stacks || self.what.resume {
             None
         } else {
-            Some(Assembly::synth(workspace, &self.place, interrupt)?)
+            Some(Assembly::synth(
+                workspace,
+                &self.place,
+                self.what.registry(),
+                interrupt,
+            )?)
         };
         let declared = match &assembly {
             Some(assembly) => assembly.declared.clone(),
@@ -244,12 +250,7 @@ impl Deploy {
     }
 
     fn pace(&self) -> Pace {
-        let poll = u32::try_from(POLL.as_secs()).unwrap_or(1);
-        Pace {
-            poll: POLL,
-            looks: (self.wait_minutes * 60).div_ceil(poll),
-            bake: self.bake_seconds.div_ceil(poll),
-        }
+        self.place.pace(self.wait_minutes, self.bake_seconds)
     }
 
     /// What a run would do, without a lock and without a change.
@@ -261,10 +262,14 @@ impl Deploy {
         mut checks: Vec<Check>,
     ) -> anyhow::Result<Outcome> {
         let ledger = Ledger::read(account)?;
-        checks.push(checks::of_open_deployment(account, &ledger)?);
-        checks.extend(checks::of_newest_revision(account, &ledger)?);
-        checks.extend(checks::of_secrets(account, None)?);
-        checks.iter().skip(1).for_each(Check::tell);
+        let mut more = vec![checks::of_open_deployment(account, &ledger)?];
+        more.extend(checks::of_newest_revision(account, &ledger)?);
+        // The first run makes the secrets, and stops where they have no value.
+        if missing(account, &mut Vec::new())?.is_empty() {
+            more.extend(checks::of_secrets(account, None)?);
+        }
+        more.iter().for_each(Check::tell);
+        checks.extend(more);
         let changed = assembly.map(|assembly| assembly.changed(account)).transpose()?;
         let changed = changed.unwrap_or_default();
         let mut steps = Vec::new();
@@ -362,9 +367,10 @@ fn go_on(work: &Work<'_>) -> anyhow::Result<Report> {
 /// Stacks below the service that do not exist yet, taken out of `changed`.
 fn missing(account: &Account<'_>, changed: &mut Vec<String>) -> anyhow::Result<Vec<String>> {
     let mut missing = Vec::new();
+    let all = account.stacks()?;
     for stack in &account.declared.account.stacks {
         let is_first = matches!(&*stack.kind, "registry" | "data");
-        if is_first && account.stack(&stack.name)?.is_none_or(|live| live.is_absent()) {
+        if is_first && all.get(&stack.name).is_none_or(Stack::is_absent) {
             missing.push(stack.kind.clone());
         }
     }

@@ -31,7 +31,7 @@ impl Diff {
         let assembly = if self.tasks_only {
             None
         } else {
-            Some(Assembly::synth(workspace, &self.place, interrupt)?)
+            Some(Assembly::synth(workspace, &self.place, None, interrupt)?)
         };
         let declared = match &assembly {
             Some(assembly) => assembly.declared.clone(),

@@ -1,13 +1,10 @@
 //! `cargo xtask rollback`: back to a release that is known to be good.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::Outcome;
 use crate::interrupt::Interrupt;
 use crate::release::account::Account;
-use crate::release::follow::Pace;
 use crate::release::gate::{GateOptions, VerifyGate};
 use crate::release::ledger::Ledger;
 use crate::release::lock::{self, Lock};
@@ -17,8 +14,6 @@ use crate::release::work::{Report, Work};
 use crate::release::{time, verb};
 use crate::ui;
 use crate::workspace::Workspace;
-
-const POLL: Duration = Duration::from_secs(5);
 
 /// Go back to the last verified release, or to a chosen one.
 ///
@@ -66,17 +61,12 @@ impl Rollback {
             place: &self.place,
             options: &self.gate,
         };
-        let poll = u32::try_from(POLL.as_secs()).unwrap_or(1);
         let mut work = Work {
             account: &account,
             lock: None,
             gate: &gate,
             interrupt,
-            pace: Pace {
-                poll: POLL,
-                looks: (self.wait_minutes * 60).div_ceil(poll),
-                bake: 0,
-            },
+            pace: self.place.pace(self.wait_minutes, 0),
             who: &who,
             now: &time::now,
         };

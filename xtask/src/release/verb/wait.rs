@@ -1,19 +1,15 @@
 //! `cargo xtask wait`: until a deployment has ended, whoever began it.
 
-use std::time::Duration;
-
 use serde_json::json;
 
 use crate::Outcome;
 use crate::interrupt::Interrupt;
 use crate::problem::Problem;
 use crate::release::account::Account;
-use crate::release::follow::{Ending, Follow, Pace};
+use crate::release::follow::{Ending, Follow};
 use crate::release::place::Place;
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
-
-const POLL: Duration = Duration::from_secs(5);
 
 /// Wait until the service's deployment has ended, and say how. Changes nothing.
 #[derive(Debug, clap::Args)]
@@ -44,11 +40,7 @@ impl Wait {
             Some(deployment) => account.task_definition_of(&deployment.target)?,
             None => service.revision.clone(),
         };
-        let pace = Pace {
-            poll: POLL,
-            looks: (self.minutes * 60).div_ceil(u32::try_from(POLL.as_secs()).unwrap_or(1)),
-            bake: 0,
-        };
+        let pace = self.place.pace(self.minutes, 0);
         let ending = Follow::new(&account, &revision, &service).until_it_ends(pace, interrupt, || Ok(()))?;
         let (is_good, said) = match ending {
             Ending::Successful => (true, format!("{revision} is deployed")),
