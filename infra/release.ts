@@ -16,7 +16,7 @@ function set(name: string): string {
 const report = new Report();
 const directory = mkdtempSync(join(tmpdir(), 'mcp-gateway-release-'));
 try {
-  await rehearse(report, directory, set('MINISTACK_PYTHON'), set('XTASK_BIN'));
+  await rehearse(report, directory, { ministack: set('MINISTACK_PYTHON'), aws: set('AWS_CLI_PYTHON') }, set('XTASK_BIN'));
 } finally {
   rmSync(directory, { recursive: true, force: true });
 }

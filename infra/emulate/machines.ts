@@ -1,10 +1,11 @@
 // The emulators of a run: a Docker daemon of our own, ministack in front of it, and moto. Stopping ends them all.
 
 import { execFileSync, spawn, type ChildProcess } from 'node:child_process';
-import { createWriteStream, existsSync, mkdirSync, readFileSync } from 'node:fs';
+import { createWriteStream, existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 
 /** A bridge of our own for each run, because two daemons on one bridge take it from each other. */
 export interface Bridge {
@@ -14,6 +15,8 @@ export interface Bridge {
 }
 
 const READY_SECONDS = 30;
+
+const AWS_CLI = fileURLToPath(new URL('aws-cli.py', import.meta.url));
 
 /** Started processes, in order. */
 export class Machines {
@@ -64,6 +67,17 @@ export class Machines {
     });
     await this.expectReady('ministack', child, address, port);
     return `http://${address}:${port}`;
+  }
+
+  /** Loads the `aws` command line once; the variables make it what `aws` means to a child. */
+  async awsCommandLine(python: string): Promise<Record<string, string>> {
+    const socket = join(this.directory, 'aws.sock');
+    const programs = join(this.directory, 'bin');
+    mkdirSync(programs);
+    writeFileSync(join(programs, 'aws'), `#!/bin/sh\nexec ${python} -IS ${AWS_CLI} "$@"\n`, { mode: 0o755 });
+    const child = this.start('aws', python, [AWS_CLI, 'serve', socket]);
+    if (!(await this.ready(child, () => existsSync(socket)))) throw new Error(`aws does not start: ${this.lastLine('aws')}`);
+    return { PATH: `${programs}:${process.env['PATH'] ?? ''}`, AWS_CLI_SOCKET: socket };
   }
 
   /** Starts moto. */

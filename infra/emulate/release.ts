@@ -43,8 +43,10 @@ class Rehearsal {
   private readonly endpoint: string;
   private readonly registry: Registry;
   private readonly aws: Aws;
+  private readonly variables: Record<string, string>;
 
-  constructor(parts: { report: Report; xtask: string; endpoint: string; registry: Registry; aws: Aws }) {
+  constructor(parts: { report: Report; xtask: string; endpoint: string; registry: Registry; aws: Aws; variables: Record<string, string> }) {
+    this.variables = parts.variables;
     this.report = parts.report;
     this.xtask = parts.xtask;
     this.endpoint = parts.endpoint;
@@ -56,9 +58,9 @@ class Rehearsal {
     const steps: [string, () => Promise<string>][] = [
       ['from nothing to a verified release, by one command', () => this.first()],
       ['the same again changes nothing', () => this.again()],
-      ['another image is another release', async () => this.wants(await this.deploy('two'), 0, 'two', '1 verified, 2 verified')],
+      ['another image is another release', async () => this.wants(await this.deploy('two', '--skip-stacks'), 0, 'two', '1 verified, 2 verified')],
       ['an image that crashes is sent back, with its exit code on the screen', () => this.crash()],
-      ['what was sent back is held', async () => this.says(await this.deploy('crash'), 1, 'held')],
+      ['what was sent back is held', async () => this.says(await this.deploy('crash', '--skip-stacks'), 1, 'held')],
       ['of two at once one wins, and the other says who', () => this.race()],
       ['killed on the way, the next run goes on', () => this.killed()],
       ['a rollback goes to the last other verified release', () => this.rollback()],
@@ -75,7 +77,7 @@ class Rehearsal {
     const [verb = '', ...rest] = parameters;
     const place = ['--env', 'local', '--target', 'local', '--endpoint', this.endpoint];
     const action = verb === 'lock' ? [verb, rest.shift() ?? ''] : [verb];
-    const child = spawn(this.xtask, [...action, ...place, ...rest], { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(this.xtask, [...action, ...place, ...rest], { cwd: ROOT, env: { ...process.env, ...this.variables }, stdio: ['ignore', 'pipe', 'pipe'] });
     const output = { stdout: '', stderr: '' };
     child.stdout.on('data', (bytes: Buffer) => (output.stdout += String(bytes)));
     child.stderr.on('data', (bytes: Buffer) => (output.stderr += String(bytes)));
@@ -138,13 +140,13 @@ class Rehearsal {
   }
 
   private async crash(): Promise<string> {
-    const ended = await this.deploy('crash');
+    const ended = await this.deploy('crash', '--skip-stacks');
     const problem = await this.wants(ended, 1, 'two', '1 verified, 2 verified, 3 rolled-back held');
     return problem || this.says(ended, 1, 'exit code 64, its configuration is wrong');
   }
 
   private async race(): Promise<string> {
-    const runs = [this.begin('three'), this.begin('three')];
+    const runs = [this.begin('three', '--skip-stacks'), this.begin('three', '--skip-stacks')];
     const [one, other] = (await Promise.all(runs.map(({ ended }) => ended))).sort((left, right) => Number(left.code) - Number(right.code));
     if (one === undefined || other === undefined) return 'there were not two';
     const problem = await this.says(other, 1, '`local` is locked by');
@@ -185,7 +187,7 @@ function lastLines({ stdout, stderr }: Ended): string {
 }
 
 /** Starts everything, rehearses, and stops everything. */
-export async function rehearse(report: Report, directory: string, python: string, xtask: string): Promise<void> {
+export async function rehearse(report: Report, directory: string, pythons: { ministack: string; aws: string }, xtask: string): Promise<void> {
   const machines = new Machines(directory, BRIDGE);
   const registry = await serveImages({ one: {}, two: {}, three: {}, four: {}, crash: { exitCode: 64 } });
   const stop = () => void machines.stop().finally(() => process.exit(1));
@@ -193,12 +195,12 @@ export async function rehearse(report: Report, directory: string, python: string
   try {
     const docker = process.arch === 'x64' ? await machines.docker() : { missing: 'the images are for x86-64' };
     if ('missing' in docker) return report.notRun('releases on an emulator', docker.missing);
-    const endpoint = await machines.ministack(python, BRIDGE.address, await freePort(), docker.socket);
+    const endpoint = await machines.ministack(pythons.ministack, BRIDGE.address, await freePort(), docker.socket);
     const variables = emulatorVariables(endpoint, 'AKIAMINI');
-    const aws = new Aws(python, variables);
+    const aws = new Aws(pythons.ministack, variables);
     await aws.call('route53', 'create_hosted_zone', { Name: 'local.example.com', CallerReference: 'release' });
     await cdk(variables, 'bootstrap', 'aws://123456789012/us-east-1');
-    await new Rehearsal({ report, xtask, endpoint, registry, aws }).all().finally(() => aws.close());
+    await new Rehearsal({ report, xtask, endpoint, registry, aws, variables: await machines.awsCommandLine(pythons.aws) }).all().finally(() => aws.close());
   } finally {
     registry.close();
     await machines.stop();

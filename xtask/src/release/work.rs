@@ -342,7 +342,11 @@ impl Work<'_> {
             self.interrupt,
             self.lock,
             self.now,
-        )?;
+        );
+        if self.interrupt.is_raised() {
+            return Err(self.unfinished(&entry, "is not looked at any more").into());
+        }
+        let baked = baked?;
         let care = if entry.copy_of.is_some() {
             Care::Quick
         } else {

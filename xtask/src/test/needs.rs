@@ -34,6 +34,8 @@ pub(crate) enum Need {
     TemplateTools,
     /// Linters for workflows: npm packages, `ZIZMOR_PYTHON`, and this program as `XTASK_BIN`, to ask what options it has.
     WorkflowTools,
+    /// Python with the `aws` command line, as `AWS_CLI_PYTHON`.
+    AwsCommandLine,
     /// Two emulators of AWS, as `MINISTACK_PYTHON` and `MOTO_PYTHON`, and where possible a container daemon.
     AwsEmulators,
 }
@@ -88,6 +90,7 @@ impl<'a> Kit<'a> {
                 self.tools(&[("CFN_LINT_PYTHON", "cfn-lint"), ("CHECKOV_PYTHON", "checkov")])?;
             }
             Need::WorkflowTools => self.workflow_tools()?,
+            Need::AwsCommandLine => self.tools(&[("AWS_CLI_PYTHON", "awscli")])?,
             Need::AwsEmulators => self.aws_emulators()?,
         }
         self.provided.insert(need);

@@ -143,6 +143,20 @@ pub(crate) const SUITES: &[Suite] = &[
         },
     },
     Suite {
+        name: "release",
+        listed_with: "infra/release.ts",
+        run: Run::Command {
+            needs: &[
+                Need::Gateway,
+                Need::Infra,
+                Need::AwsCommandLine,
+                Need::AwsEmulators,
+            ],
+            command: release,
+            count: Some(count::summary_line),
+        },
+    },
+    Suite {
         name: "soak",
         listed_with: "gateway/tests/clients/soak/index.mjs",
         run: Run::Command {
@@ -205,9 +219,17 @@ fn conformance(workspace: &Workspace) -> Command {
 }
 
 fn infra(workspace: &Workspace) -> Command {
+    in_infra(workspace, "check.ts")
+}
+
+fn release(workspace: &Workspace) -> Command {
+    in_infra(workspace, "release.ts")
+}
+
+fn in_infra(workspace: &Workspace, script: &str) -> Command {
     let mut command = Command::new("node");
     command
-        .args(["--import", "tsx", "check.ts"])
+        .args(["--import", "tsx", script])
         .current_dir(workspace.root().join(INFRA));
     command
 }
