@@ -15,5 +15,7 @@ export const local: ConfigInput = {
   protection: { deletion: false, waf: true },
   google: { clientId: '100000000000-local.apps.googleusercontent.com', allowedDomain: 'example.com' },
   github: { repository: 'example/mcp-gateway', repositoryId: '100000000' },
+  // A name of loopback, because the gateway takes Google from there without TLS; the stage's DNS leads it to the emulator.
+  gateway: { settings: { GOOGLE_ISSUER: 'http://google.localhost:4567', GOOGLE_API_BASE_URL: 'http://google.localhost:4567' } },
   emulated: { endpoint: 'http://10.66.0.1:4566', registry: '127.0.0.1:5001' },
 };

@@ -21,13 +21,14 @@ const BODY_LIMIT = 1 << 20;
 
 /**
  * Starts the emulator and resolves once it answers.
- * Options: port (0: any), client {id, secret, redirectUris}, testUsers (how many more), now (ms since the epoch).
+ * Options: host (an address to listen at), port (0: any), name (what people and gateways call the host), client {id, secret,
+ * redirectUris}, testUsers (how many more), now (ms since the epoch).
  */
-export async function startEmulator({ port = 0, client, testUsers = 0, now = Date.now() }) {
+export async function startEmulator({ host = '127.0.0.1', port = 0, name = host, client, testUsers = 0, now = Date.now() }) {
   const server = http.createServer();
   server.keepAliveTimeout = 240_000; // as patient with idle connections as Google
-  await new Promise((resolve, reject) => server.once('error', reject).listen(port, '127.0.0.1', resolve));
-  const url = `http://127.0.0.1:${server.address().port}`;
+  await new Promise((resolve, reject) => server.once('error', reject).listen(port, host, resolve));
+  const url = `http://${name}:${server.address().port}`;
   const world = seed({ now, testUsers });
   const inner = await startEmulate({ baseUrl: url, seed: world.emulate });
   const state = { inner, people: world.people, journal: new Journal(), faults: new Faults(), tokens: new Tokens(), startedAt: new Date().toISOString() };

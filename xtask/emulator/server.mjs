@@ -5,7 +5,9 @@ import { parseArgs } from 'node:util';
 import { startEmulator } from './proxy.mjs';
 
 const OPTIONS = {
+  host: { type: 'string', default: '127.0.0.1' },
   port: { type: 'string', default: '0' },
+  name: { type: 'string' },
   'redirect-uri': { type: 'string', multiple: true, default: ['http://127.0.0.1:3000/auth/callback'] },
   'client-id': { type: 'string', default: '123456789012-emulator.apps.example.com' },
   'client-secret': { type: 'string', default: 'emulator-secret' },
@@ -40,7 +42,7 @@ if (values['exit-with-parent']) process.stdin.on('end', () => process.exit(0)).o
 
 const client = { id: values['client-id'], secret: values['client-secret'], redirectUris: values['redirect-uri'] };
 try {
-  const emulator = await startEmulator({ port: number('port', 65_535), client, testUsers: number('test-users', 100_000), now });
+  const emulator = await startEmulator({ host: values.host, port: number('port', 65_535), name: values.name, client, testUsers: number('test-users', 100_000), now });
   const ready = { ready: true, url: emulator.url, clientId: client.id, clientSecret: client.secret, users: emulator.users };
   process.stdout.write(`${JSON.stringify(ready)}\n`);
 } catch (error) {

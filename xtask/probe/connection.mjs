@@ -2,6 +2,7 @@
 
 import http from 'node:http';
 import https from 'node:https';
+import { isIP } from 'node:net';
 import tls from 'node:tls';
 
 const TIMEOUT_MS = 15_000;
@@ -22,7 +23,15 @@ export class Place {
 
   /** Options of a TLS connection. */
   tls(more = {}) {
-    return { host: this.address ?? this.host, port: this.port, servername: this.host, ca: this.ca, ...more };
+    return {
+      host: this.address ?? this.host,
+      port: this.port,
+      // An address is no server name (RFC 6066), and the certificate is for the host wherever the connection leads.
+      servername: isIP(this.host) ? '' : this.host,
+      checkServerIdentity: (_, certificate) => tls.checkServerIdentity(this.host, certificate),
+      ca: this.ca,
+      ...more,
+    };
   }
 
   /** One request on a connection of its own. In plain text only where the URL says so, which is on loopback. */

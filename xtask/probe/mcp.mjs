@@ -10,7 +10,10 @@ const JSON_HEADERS = { 'content-type': 'application/json', accept: 'application/
 /** Runs `once` on `count` connections at the same time, and gathers the different answers. */
 async function many(count, once) {
   const settled = await Promise.allSettled(Array.from({ length: count }, once));
-  const failures = settled.filter(({ status }) => status === 'rejected').map(({ reason }) => reason.message);
+  const broken = settled.filter(({ status }) => status === 'rejected').map(({ reason }) => reason);
+  // When no connection comes about, nothing was learnt of what is behind it.
+  if (broken.length === count && broken.every(({ code }) => code)) throw broken[0];
+  const failures = broken.map(({ message: said }) => said);
   const answers = settled.filter(({ status }) => status === 'fulfilled').map(({ value }) => JSON.stringify(value));
   const different = [...new Set(answers)].map((answer) => JSON.parse(answer));
   return { asked: count, failures, different: different.length, names: different[0] ?? [] };

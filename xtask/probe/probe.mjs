@@ -63,9 +63,15 @@ const open = {
     const { status, headers } = await place.request(health);
     return { status, headers };
   },
+  commits: async () => {
+    const replies = await Promise.all(Array.from({ length: connections }, () => place.request('/status')));
+    const seen = replies.map(({ status, text }) => (status === 200 ? JSON.parse(text).gitSha : `status ${status}`));
+    return { asked: connections, seen: [...new Set(seen)].sort() };
+  },
   challenge: async () => {
     const { status, headers } = await place.request(path, POST);
-    return { status, challenge: headers['www-authenticate'] ?? '' };
+    const cookies = (headers['set-cookie'] ?? []).map((cookie) => cookie.split('=')[0]);
+    return { status, challenge: headers['www-authenticate'] ?? '', cookies };
   },
   metadata: async () => {
     const resource = await place.request(`/.well-known/oauth-protected-resource${path}`);

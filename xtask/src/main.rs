@@ -13,6 +13,7 @@ mod http;
 mod image;
 mod interrupt;
 mod links;
+mod local;
 mod login;
 mod machine;
 mod ministack;
@@ -57,6 +58,7 @@ enum Verb {
     Dev(dev::Dev),
     Diff(release::Diff),
     Image(image::Image),
+    Local(local::Local),
     Lock(release::LockVerb),
     Logs(release::Logs),
     Releases(release::Releases),
@@ -99,6 +101,7 @@ fn run(verb: Verb) -> anyhow::Result<Outcome> {
         Verb::Deploy(deploy) => deploy.run(&workspace, &interrupt),
         Verb::Dev(dev) => dev.run(&workspace, &interrupt),
         Verb::Image(image) => image.run(&workspace, &interrupt),
+        Verb::Local(local) => local.run(&workspace, &interrupt),
         Verb::Diff(diff) => diff.run(&workspace, &interrupt),
         Verb::Lock(lock) => lock.run(&workspace, &interrupt),
         Verb::Logs(logs) => logs.run(&workspace, &interrupt),

@@ -183,6 +183,7 @@ mod tests {
                 "workflows",
                 "rust",
                 "emulator",
+                "verify",
                 "conformance",
                 "infra",
                 "release",

@@ -21,7 +21,7 @@ pub(crate) struct Attributes {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct HealthCheck {
     /// Answered 200 by a target that is well.
-    pub(crate) path: &'static str,
+    pub(crate) path: String,
     /// From one question to the next.
     pub(crate) interval: Duration,
     /// How long an answer may take.
@@ -55,7 +55,7 @@ impl Attributes {
             deregistration_delay: Duration::from_mins(5),
             stickiness: None,
             health: HealthCheck {
-                path: "/health",
+                path: "/health".to_owned(),
                 interval: Duration::from_secs(15),
                 timeout: Duration::from_secs(10),
                 healthy: 2,

@@ -121,7 +121,7 @@ impl Fleet {
         }
         for number in numbers {
             let address = self.0.recipe.address(number);
-            let path = self.0.attributes.health.path;
+            let path = &self.0.attributes.health.path;
             self.member(number, |member| {
                 member.process.wait_ready(START_LIMIT, &self.0.interrupt, || {
                     Ok(crate::http::status_at(address, path)

@@ -23,10 +23,14 @@ pub(crate) const SLOTS: usize = 32;
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 /// Where the load balancer finds and leaves things.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Places {
     /// Where clients connect.
     pub(crate) listen: SocketAddr,
+    /// Where plain HTTP is redirected to it.
+    pub(crate) redirect: Option<SocketAddr>,
+    /// The only host that is served, where a rule says so.
+    pub(crate) host: Option<String>,
     /// Certificate and key in one PEM file.
     pub(crate) certificate: PathBuf,
     /// The socket for commands.
@@ -37,9 +41,17 @@ pub(crate) struct Places {
 pub(crate) fn render(attributes: &Attributes, places: &Places) -> String {
     let Places {
         listen,
+        redirect,
+        host,
         certificate,
         socket,
     } = places;
+    let others = host.as_ref().map_or_else(String::new, |host| {
+        format!("  http-request return status 503 unless {{ hdr(host),host_only -i {host} }}\n")
+    });
+    let redirect = redirect.map_or_else(String::new, |address| {
+        format!("\nfrontend plain\n  bind {address}\n  http-request redirect scheme https code 301\n")
+    });
     let idle = attributes.idle_timeout.as_millis();
     let health = &attributes.health;
     let mut text = format!(
@@ -68,8 +80,8 @@ frontend public
   http-request set-header X-Forwarded-Proto https
   http-request set-header X-Forwarded-Port %[dst_port]
   log-format '{LOG_FORMAT}'
-  default_backend tasks
-
+{others}  default_backend tasks
+{redirect}
 backend tasks
   balance roundrobin
   http-reuse always
@@ -267,6 +279,8 @@ mod tests {
     fn places() -> Places {
         Places {
             listen: "127.0.0.1:8443".parse().unwrap(),
+            redirect: None,
+            host: None,
             certificate: "/state/tls/server.pem".into(),
             socket: "/state/haproxy.sock".into(),
         }
@@ -310,6 +324,23 @@ mod tests {
             "timeout http-keep-alive 15000ms",
             "default-server check inter 750ms rise 2 fall 3 init-addr none pool-purge-delay 15000ms",
             r#"cookie AWSALB insert nocache dynamic attr "Max-Age=180""#,
+        ] {
+            assert!(has(&config, line), "`{line}` in:\n{config}");
+        }
+    }
+
+    #[test]
+    fn plain_http_is_redirected_and_other_hosts_are_not_served_where_that_is_deployed() {
+        let mut places = places();
+        let alone = render(&Attributes::production(), &places);
+        assert!(!alone.contains("redirect") && !alone.contains("503"), "{alone}");
+        places.redirect = Some("10.66.0.1:80".parse().unwrap());
+        places.host = Some("mcp.example.com".to_owned());
+        let config = render(&Attributes::production(), &places);
+        for line in [
+            "bind 10.66.0.1:80",
+            "http-request redirect scheme https code 301",
+            "http-request return status 503 unless { hdr(host),host_only -i mcp.example.com }",
         ] {
             assert!(has(&config, line), "`{line}` in:\n{config}");
         }

@@ -1,17 +1,17 @@
 //! `cargo xtask cluster`: the production topology on this machine, with real parts, and verbs that harm it.
 
-mod attributes;
+pub(crate) mod attributes;
 mod control;
 mod events;
 mod fleet;
-mod haproxy;
+pub(crate) mod haproxy;
 mod partition;
 mod picture;
 mod plan;
 pub(crate) mod services;
 mod start;
 mod task;
-mod tls;
+pub(crate) mod tls;
 mod verbs;
 
 use std::path::PathBuf;

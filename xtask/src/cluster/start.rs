@@ -253,10 +253,17 @@ fn start_balancer(
     interrupt: &Interrupt,
 ) -> anyhow::Result<(Process, Tls)> {
     let setup = directory.join("setup.log");
-    let tls = tls::provide(&directory.join("tls"), &directory.join("openssl.log"), interrupt)?;
+    let tls = tls::provide(
+        &directory.join("tls"),
+        tls::LOOPBACK,
+        &directory.join("openssl.log"),
+        interrupt,
+    )?;
     let program = apt::program("haproxy", "haproxy", "the load balancer", &setup, interrupt)?;
     let places = Places {
         listen: SocketAddr::from((Ipv4Addr::LOCALHOST, port)),
+        redirect: None,
+        host: None,
         certificate: tls.server.clone(),
         socket: directory.join("haproxy.sock"),
     };

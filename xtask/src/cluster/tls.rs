@@ -7,9 +7,8 @@ use std::process::Command;
 use crate::interrupt::Interrupt;
 use crate::{apt, process};
 
-/// The names that the certificate is for.
-const NAMES: &str = "subjectAltName=DNS:gateway.localhost,DNS:localhost,IP:127.0.0.1\n\
-    extendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n";
+/// The names of a load balancer on loopback.
+pub(crate) const LOOPBACK: &str = "DNS:gateway.localhost,DNS:localhost,IP:127.0.0.1";
 
 /// A new key for a certificate.
 const KEY: [&str; 5] = [
@@ -29,9 +28,14 @@ pub(crate) struct Tls {
     pub(crate) server: PathBuf,
 }
 
-/// Makes both in `directory`, unless they are there and good for another day. The authority stays the same, so that
-/// whoever trusts it goes on doing so.
-pub(crate) fn provide(directory: &Path, log: &Path, interrupt: &Interrupt) -> anyhow::Result<Tls> {
+/// Makes both in `directory`, unless they are there and good for another day: a certificate for `names`, as openssl
+/// writes them. The authority stays the same, so that whoever trusts it goes on doing so.
+pub(crate) fn provide(
+    directory: &Path,
+    names: &str,
+    log: &Path,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Tls> {
     fs::create_dir_all(directory)?;
     let tls = Tls {
         authority: directory.join("ca.pem"),
@@ -55,7 +59,9 @@ pub(crate) fn provide(directory: &Path, log: &Path, interrupt: &Interrupt) -> an
         let files = ["-keyout", "ca.key", "-out", "ca.pem"];
         openssl(&[&["req", "-x509"][..], &KEY, &subject, &files].concat())?;
     }
-    fs::write(directory.join("server.ext"), NAMES)?;
+    let extensions =
+        format!("subjectAltName={names}\nextendedKeyUsage=serverAuth\nbasicConstraints=CA:FALSE\n");
+    fs::write(directory.join("server.ext"), extensions)?;
     let request = [
         "-subj",
         "/CN=gateway.localhost",

@@ -8,6 +8,8 @@ use std::io::{self, BufReader, BufWriter, Read, Write as _};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -15,6 +17,18 @@ use sha2::{Digest as _, Sha256};
 const USER: &str = "65532:65532";
 /// The program in the image.
 const PROGRAM: &str = "gateway";
+/// Where programs look for certificate authorities. The AWS SDK ends a process that finds none.
+const AUTHORITIES: [&str; 4] = [
+    "etc",
+    "etc/ssl",
+    "etc/ssl/certs",
+    "etc/ssl/certs/ca-certificates.crt",
+];
+/// Letters in a line of PEM.
+const PEM_WIDTH: usize = 64;
+/// Types of entries in a tar archive.
+const FILE: char = '0';
+const DIRECTORY: char = '5';
 /// What a container of this image listens on.
 const PORT: &str = "3000/tcp";
 /// Of the health check, in nanoseconds; ECS has its own.
@@ -105,8 +119,29 @@ fn write_layer(program: &Path, layer: &Path) -> anyhow::Result<String> {
     let mut tar = Tar::create(layer)?;
     let size = fs::metadata(program)?.len();
     tar.add(PROGRAM, 0o555, size, BufReader::new(File::open(program)?))?;
+    let [parents @ .., bundle] = AUTHORITIES;
+    for parent in parents {
+        tar.directory(parent)?;
+    }
+    let authorities = authorities();
+    tar.add(bundle, 0o444, authorities.len() as u64, authorities.as_bytes())?;
     tar.finish()?;
     sha256(&mut BufReader::new(File::open(layer)?))
+}
+
+/// Mozilla's list, in the version of the lock file. That of this machine would make another image elsewhere.
+fn authorities() -> String {
+    let mut text = String::new();
+    for certificate in webpki_root_certs::TLS_SERVER_ROOT_CERTS {
+        text.push_str("-----BEGIN CERTIFICATE-----\n");
+        let letters: Vec<char> = STANDARD.encode(certificate).chars().collect();
+        for line in letters.chunks(PEM_WIDTH) {
+            text.extend(line);
+            text.push('\n');
+        }
+        text.push_str("-----END CERTIFICATE-----\n");
+    }
+    text
 }
 
 fn config(content: &Content<'_>, layer: &str) -> Value {
@@ -154,7 +189,7 @@ impl Tar {
     }
 
     fn add(&mut self, name: &str, mode: u32, size: u64, content: impl Read) -> io::Result<()> {
-        self.0.write_all(&header(name, mode, size))?;
+        self.0.write_all(&header(name, FILE, mode, size))?;
         let written = io::copy(&mut content.take(size), &mut self.0)?;
         if written != size {
             return Err(io::Error::new(
@@ -169,14 +204,19 @@ impl Tar {
         Ok(())
     }
 
+    fn directory(&mut self, name: &str) -> io::Result<()> {
+        self.0
+            .write_all(&header(&format!("{name}/"), DIRECTORY, 0o755, 0))
+    }
+
     fn finish(mut self) -> io::Result<()> {
         io::copy(&mut io::repeat(0).take(2 * BLOCK), &mut self.0)?;
         self.0.flush()
     }
 }
 
-/// The header of a plain file of root, from 1970 (`ustar`).
-fn header(name: &str, mode: u32, size: u64) -> Vec<u8> {
+/// The header of an entry of root, from 1970 (`ustar`).
+fn header(name: &str, kind: char, mode: u32, size: u64) -> Vec<u8> {
     let fields = |sum: &str| {
         let mut block = Vec::new();
         let mut field = |text: String, width: usize| {
@@ -191,7 +231,7 @@ fn header(name: &str, mode: u32, size: u64) -> Vec<u8> {
         field(format!("{size:011o}"), 12);
         field(format!("{:011o}", 0), 12);
         field(sum.to_owned(), 8);
-        field("0".to_owned(), 1);
+        field(kind.to_string(), 1);
         field(String::new(), 100);
         field("ustar\u{0}00".to_owned(), 247);
         field(String::new(), 8);

@@ -78,11 +78,16 @@ fn the_archive_is_what_engines_load() {
     assert_eq!(config["rootfs"]["diff_ids"], json!([format!("sha256:{digest}")]));
     let root = unpacked(&layer);
     assert_eq!(fs::read(root.path().join("gateway")).unwrap(), b"x".repeat(1_300));
-    let names: Vec<_> = fs::read_dir(root.path())
+    let authorities = fs::read_to_string(root.path().join("etc/ssl/certs/ca-certificates.crt")).unwrap();
+    let count = authorities.matches("-----BEGIN CERTIFICATE-----\n").count();
+    assert_eq!(count, webpki_root_certs::TLS_SERVER_ROOT_CERTS.len());
+    assert!(authorities.lines().all(|line| line.len() <= 64));
+    let mut names: Vec<_> = fs::read_dir(root.path())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
         .collect();
-    assert_eq!(names, ["gateway"]);
+    names.sort();
+    assert_eq!(names, ["etc", "gateway"]);
 }
 
 #[test]

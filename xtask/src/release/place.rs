@@ -9,6 +9,7 @@ use super::follow::Pace;
 use super::stacks::{self, Assembly};
 use crate::aws::Aws;
 use crate::interrupt::Interrupt;
+use crate::local::Stage;
 use crate::problem::Problem;
 use crate::verify::LOCAL_ENDPOINT;
 use crate::verify::declared::Declared;
@@ -77,6 +78,16 @@ impl Place {
             looks: (wait_minutes * 60).div_ceil(poll),
             bake: bake_seconds.div_ceil(poll),
         }
+    }
+
+    /// The emulators of this machine, started if need be, unless it is about an account or other emulators.
+    pub(crate) fn stage(
+        &self,
+        workspace: &Workspace,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Option<Stage>> {
+        let is_ours = self.target == Target::Local && self.endpoint.is_none();
+        is_ours.then(|| Stage::up(workspace, interrupt)).transpose()
     }
 
     /// The account of `declared`.

@@ -25,6 +25,8 @@ use crate::{npm, process};
 const INFRA: &str = "infra";
 /// What makes an assembly fit for an emulator, relative to the infrastructure.
 const FILTER: &str = "emulate/filter-cli.ts";
+/// The stack that the CDK itself needs.
+const BOOTSTRAP: &str = "CDKToolkit";
 /// How often a stack at work is looked at, and how many times.
 const POLL: Duration = Duration::from_secs(5);
 const LOOKS: u32 = 720;
@@ -67,6 +69,9 @@ impl Assembly {
             if let Some(zone) = zone(place, endpoint) {
                 command.args(["--context", &format!("zone={zone}")]);
             }
+        }
+        if let Some(stage) = place.stage(workspace, interrupt)? {
+            command.args(["--context", &stage.context()]);
         }
         process::run("cdk synth", &mut command, &workspace.log("cdk-synth"), interrupt)?;
         let directory = assembly(workspace, &place.environment);
@@ -200,6 +205,32 @@ pub(crate) fn deploy(
         ui::say(format_args!("$ {}", process::shown(&command)));
     }
     process::run_visible("cdk deploy", &mut command, interrupt)
+}
+
+/// Prepares an account for the CDK, once. For AWS this is the operator's to do, with rights that a release has not.
+pub(crate) fn bootstrap(
+    workspace: &Workspace,
+    place: &Place,
+    assembly: &Assembly,
+    account: &Account<'_>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<()> {
+    if account.stack(BOOTSTRAP)?.is_some_and(|stack| !stack.is_absent()) {
+        return Ok(());
+    }
+    let mut command = cdk_there(workspace, place, account.declared);
+    let environment = format!("aws://{}/{}", account.id()?, account.declared.account.region);
+    // With the assembly, because the app itself would write another one.
+    command
+        .args(["bootstrap", &environment, "--app"])
+        .arg(&assembly.directory);
+    ui::step(Mark::Run, format_args!("cdk bootstrap {environment}"));
+    process::run(
+        "cdk bootstrap",
+        &mut command,
+        &workspace.log("cdk-bootstrap"),
+        interrupt,
+    )
 }
 
 /// Shows what deploying would change in CloudFormation.

@@ -44,6 +44,9 @@ pub(crate) const WORKFLOWS: &str = "xtask/workflows";
 /// Where the tests with real MCP clients live, relative to the checkout.
 pub(crate) const CLIENTS: &str = "gateway/tests/clients";
 
+/// Where the live half of `verify` is, relative to the checkout.
+const PROBE: &str = "xtask/probe";
+
 /// All suites, the quick ones first.
 pub(crate) const SUITES: &[Suite] = &[
     Suite {
@@ -121,6 +124,15 @@ pub(crate) const SUITES: &[Suite] = &[
                 Need::Kms,
             ],
             command: |workspace| node_test(workspace, CLIENTS),
+            count: Some(count::node_test),
+        },
+    },
+    Suite {
+        name: "verify",
+        listed_with: "xtask/probe/live.test.mjs",
+        run: Run::Command {
+            needs: &[Need::Emulator, Need::Gateway, Need::Ministack, Need::Balancer],
+            command: |workspace| node_test(workspace, PROBE),
             count: Some(count::node_test),
         },
     },

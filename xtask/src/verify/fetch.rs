@@ -45,6 +45,17 @@ pub(crate) fn account(
     Ok(facts)
 }
 
+/// Asks only what the rows of group L look at: the addresses of what is deployed.
+pub(crate) fn outputs(aws: &Aws, declared: &Declared, interrupt: &Interrupt) -> Facts {
+    let mut facts = Facts::default();
+    let mut questions = questions::round(0, declared, &facts);
+    questions.retain(|question| question.fact.starts_with("stack/"));
+    for (fact, answer) in ask_all(aws, questions, interrupt) {
+        facts.insert(fact, answer);
+    }
+    facts
+}
+
 /// Lets CloudFormation look for drift in every stack, and adds what it found.
 pub(crate) fn drift(
     aws: &Aws,
@@ -158,6 +169,7 @@ pub(crate) fn live(outside: &Outside<'_>, declared: &Declared, facts: &mut Facts
                 "tls",
                 "redirect",
                 "headers",
+                "commits",
                 "challenge",
                 "metadata",
                 "origin",

@@ -80,6 +80,15 @@ impl Report {
         }
     }
 
+    /// Forgets the line of an assertion; false when there is none.
+    pub(crate) fn leave_out(&mut self, id: &str) -> bool {
+        let before = self.lines().count();
+        for (_, _, lines) in &mut self.groups {
+            lines.retain(|line| line.id != id);
+        }
+        self.lines().count() < before
+    }
+
     /// Every line.
     pub(crate) fn lines(&self) -> impl Iterator<Item = &Line> {
         self.groups.iter().flat_map(|(_, _, lines)| lines)

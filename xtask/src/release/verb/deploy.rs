@@ -1,10 +1,12 @@
 //! `cargo xtask deploy`: one release, from sources or from an image, to a verified service.
 
+use anyhow::Context as _;
 use serde_json::json;
 
 use crate::Outcome;
-use crate::image;
+use crate::image::{self, Pushed};
 use crate::interrupt::Interrupt;
+use crate::local::{self, Stage};
 use crate::problem::Problem;
 use crate::release::account::Account;
 use crate::release::answers::Stack;
@@ -125,6 +127,7 @@ impl Deploy {
         if let Some(report) = broken(&checks) {
             return Ok(verb::conclude(&report, self.place.json));
         }
+        let stage = self.place.stage(workspace, interrupt)?;
         let who = Who::am_i();
         if self.dry_run {
             return self.plan(&account, assembly.as_ref(), &who, checks);
@@ -140,6 +143,8 @@ impl Deploy {
         let gate = VerifyGate {
             place: &self.place,
             options: &self.gate,
+            workspace,
+            stage: stage.as_ref(),
         };
         let work = Work {
             account: &account,
@@ -168,6 +173,9 @@ impl Deploy {
         let changed = assembly.map(|assembly| assembly.changed(account)).transpose()?;
         let mut changed = changed.unwrap_or_default();
         if let Some(assembly) = assembly {
+            if self.place.stage(workspace, work.interrupt)?.is_some() {
+                stacks::bootstrap(workspace, &self.place, assembly, account, work.interrupt)?;
+            }
             // What the image and the service need, where it does not exist yet.
             let first = missing(account, &mut changed)?;
             if !first.is_empty() {
@@ -186,6 +194,13 @@ impl Deploy {
             expect_digest(account, &digest)?;
             work.expect_lock()?;
             stacks::deploy(workspace, &self.place, assembly, &changed, work.interrupt)?;
+            if self.place.stage(workspace, work.interrupt)?.is_some() {
+                let output = |name: &str| {
+                    let value = account.output(name)?;
+                    value.with_context(|| format!("no stack has the output `{name}`"))
+                };
+                local::finish(&self.place.account(account.declared), account.declared, output)?;
+            }
         }
         let candidate = candidate(account, &image)?;
         let role = candidate.execution_role();
@@ -230,23 +245,27 @@ impl Deploy {
             let hint = "deploy the registry stack: `cargo xtask deploy` without `--skip-stacks`";
             Problem::new("no stack publishes the address of the registry", hint)
         })?;
-        let options = image::Options {
+        let mut options = image::Options {
             base: self.what.base.clone(),
             engine: self.what.engine,
             verbose: self.place.verbose,
             ..image::Options::default()
         };
+        if let Some(stage) = self.place.stage(workspace, work.interrupt)? {
+            options.socket = Some(stage.docker_socket);
+            let name = &account.declared.registry.repository;
+            let repository = Stage::repository(name);
+            let pushed = image::build_and_push(workspace, &options, &repository, None, work.interrupt)?;
+            Stage::register_image(&self.place.account(account.declared), name, &pushed)?;
+            return Ok(Image::from(pushed));
+        }
         // The registry of an emulator asks nobody who they are.
         let login = match self.place.endpoint() {
             None => Some(account.registry_login()?),
             Some(_) => None,
         };
         let pushed = image::build_and_push(workspace, &options, &repository, login.as_ref(), work.interrupt)?;
-        Ok(Image {
-            uri: pushed.uri,
-            sha: pushed.built.sha,
-            version: pushed.built.version,
-        })
+        Ok(Image::from(pushed))
     }
 
     fn pace(&self) -> Pace {
@@ -321,6 +340,16 @@ struct Image {
     uri: String,
     sha: String,
     version: String,
+}
+
+impl From<Pushed> for Image {
+    fn from(pushed: Pushed) -> Self {
+        Self {
+            uri: pushed.uri,
+            sha: pushed.built.sha,
+            version: pushed.built.version,
+        }
+    }
 }
 
 impl Image {

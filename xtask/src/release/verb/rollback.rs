@@ -57,9 +57,12 @@ impl Rollback {
             declared: &declared,
         };
         let who = Who::am_i();
+        let stage = self.place.stage(workspace, interrupt)?;
         let gate = VerifyGate {
             place: &self.place,
             options: &self.gate,
+            workspace,
+            stage: stage.as_ref(),
         };
         let mut work = Work {
             account: &account,

@@ -108,14 +108,7 @@ pub(crate) const ROWS: &[Row] = &[
         "sessions list the tools on every task, without cookies",
         |view| tools(view, "live/legacy tools"),
     ),
-    Row::new("L12", "TLS 1.0 and 1.1 are refused", |view| {
-        let policy = &view.declared.listener.ssl_policy;
-        Ok(
-            Finding::same("refused", view.text("live/tls", "/old")?).aws(format!(
-                "elbv2 describe-ssl-policies --names {policy} --query 'SslPolicies[].SslProtocols'"
-            )),
-        )
-    }),
+    Row::new("L12", "TLS 1.0 and 1.1 are refused", old_tls),
     Row::new("L13", "malformed and foreign sessions are unknown", |view| {
         let seen = view.fact("live/session ids")?;
         let actual = format!(
@@ -135,6 +128,8 @@ pub(crate) const ROWS: &[Row] = &[
         stream(view, "live/stream 2")
     })
     .from(Depth::Gate),
+    Row::new("L18", "every task runs the released commit", commits),
+    Row::new("L19", "the load balancer's cookie", cookie),
 ];
 
 /// What was found, unless the answer was an error.
@@ -170,6 +165,21 @@ fn address(view: &View<'_>) -> Result<Finding, Unknown> {
     Ok(Finding::said(holds, shown(balancer), actual).or_do(format!(
         "point the record of {} at {name}, without a proxy",
         view.declared.live.host
+    )))
+}
+
+fn old_tls(view: &View<'_>) -> Result<Finding, Unknown> {
+    let seen = view.fact("live/tls")?;
+    let old = text(seen, "/old");
+    if old.is_empty() {
+        return Err(Unknown {
+            reason: text(seen, "/trusted"),
+            hint: "see L2".to_owned(),
+        });
+    }
+    let policy = &view.declared.listener.ssl_policy;
+    Ok(Finding::same("refused", old).aws(format!(
+        "elbv2 describe-ssl-policies --names {policy} --query 'SslPolicies[].SslProtocols'"
     )))
 }
 
@@ -298,26 +308,82 @@ fn stream(view: &View<'_>, fact: &str) -> Result<Finding, Unknown> {
 }
 
 fn idle(view: &View<'_>) -> Result<Finding, Unknown> {
+    let is_whole = |pause: &&Value| {
+        [("/first", "200"), ("/second", "200"), ("/connections", "1")]
+            .iter()
+            .all(|(name, value)| text(pause, name) == *value)
+    };
     let broken: Vec<_> = list_at(view.fact("live/idle")?, "")
-        .filter(|pause| text(pause, "/first") != "200" || text(pause, "/second") != "200")
+        .filter(|pause| !is_whole(pause))
         .map(|pause| {
             let at = |name: &str| text(pause, name);
             format!(
-                "after {} s: {} then {}",
+                "after {} s: {} then {} on {} connections",
                 at("/seconds"),
                 at("/first"),
-                at("/second")
+                at("/second"),
+                at("/connections")
             )
         })
         .collect();
+    let expected = "200 each, on the same connection";
     let actual = if broken.is_empty() {
-        "200 each".to_owned()
+        expected.to_owned()
     } else {
         broken.join(", ")
     };
-    Ok(Finding::said(broken.is_empty(), "200 each", actual).or_do(
-        "the gateway closes idle connections before the load balancer does: see H2 and `KEEP_ALIVE_TIMEOUT`",
+    Ok(Finding::said(broken.is_empty(), expected, actual).or_do(
+        "something closes idle connections too early: see H2 (idle timeout) and, after 502, `KEEP_ALIVE_TIMEOUT` of the gateway",
     ))
+}
+
+/// The released commit is a tag of the revision that runs; an image that was released by hand has none.
+fn commits(view: &View<'_>) -> Result<Finding, Unknown> {
+    let seen = view.fact("live/commits")?;
+    let served: Vec<_> = list_at(seen, "/seen").map(|commit| text(commit, "")).collect();
+    let tags = view.fact("task definition").ok();
+    let tag = tags
+        .into_iter()
+        .flat_map(|answer| list_at(answer, "/tags"))
+        .find(|tag| text(tag, "/key") == "sha")
+        .map(|tag| text(tag, "/value"));
+    let released = tag.as_deref().unwrap_or_default();
+    let holds = match served.as_slice() {
+        // The gateway says the beginning of it.
+        [commit] => {
+            commit.chars().all(|digit| digit.is_ascii_hexdigit())
+                && (tag.is_none() || released.starts_with(commit))
+        }
+        _ => false,
+    };
+    let expected = if released.is_empty() {
+        "one commit"
+    } else {
+        released
+    };
+    let finding = Finding::said(
+        holds,
+        format!("{expected} on {} connections", text(seen, "/asked")),
+        served.join(", "),
+    );
+    Ok(unless_error(seen, finding).aws(update(view, "--force-new-deployment")))
+}
+
+fn cookie(view: &View<'_>) -> Result<Finding, Unknown> {
+    let group = &view.declared.target_group;
+    let seen = view.fact("live/challenge")?;
+    let names: Vec<String> = list_at(seen, "/cookies")
+        .map(|cookie| text(cookie, ""))
+        .filter(|name| name.starts_with("AWSALB"))
+        .collect();
+    let expected = if group.stickiness { "AWSALB" } else { "none" };
+    let actual = if names.is_empty() {
+        "none".to_owned()
+    } else {
+        names.join(", ")
+    };
+    let holds = names.iter().any(|name| name == "AWSALB") == group.stickiness;
+    Ok(Finding::said(holds, expected, actual).or_do("see J3 (stickiness), then L4 (what is in between)"))
 }
 
 #[cfg(test)]

@@ -1,0 +1,210 @@
+//! What the stage is made of: a container daemon, a registry, AWS, Google and DNS, each on the stage's own bridge.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::{ADDRESS, CLIENT_ID, ENDPOINT_PORT, GOOGLE_NAME, GOOGLE_PORT, REDIRECT_URI, REGISTRY};
+use crate::interrupt::Interrupt;
+use crate::problem::Problem;
+use crate::process::{self, Process};
+use crate::workspace::Workspace;
+use crate::{apt, emulator, http, npm, python};
+
+/// A bridge of our own: a daemon on somebody else's takes it away from them.
+const BRIDGE: &str = "mcpgw-local";
+/// Its network, in which the tasks get addresses.
+const NETWORK: &str = "10.66.0.1/24";
+/// The answers to the names that tasks ask for.
+const DNS: &str = "xtask/local/dns.mjs";
+const READY_LIMIT: Duration = Duration::from_mins(1);
+
+/// Everything that runs. Dropping it stops it, the last first.
+#[derive(Debug)]
+pub(crate) struct Machines {
+    children: Vec<Process>,
+    /// Where the container daemon listens.
+    pub(crate) socket: PathBuf,
+    /// The interpreter that has botocore.
+    pub(crate) python: PathBuf,
+}
+
+impl Machines {
+    /// Starts all of it, with logs and data in `directory`.
+    pub(crate) fn start(
+        workspace: &Workspace,
+        directory: &Path,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
+        if !rustix::process::geteuid().is_root() {
+            let hint = "run it as root, in a virtual machine or a container with its own network";
+            return Err(Problem::new(
+                "the local stage starts a container daemon, which needs root",
+                hint,
+            )
+            .into());
+        }
+        let setup = directory.join("setup.log");
+        let daemon = apt::program(
+            "dockerd",
+            "docker.io",
+            "the tasks of the local stage",
+            &setup,
+            interrupt,
+        )?;
+        let registry = apt::program(
+            "docker-registry",
+            "docker-registry",
+            "the images of the local stage",
+            &setup,
+            interrupt,
+        )?;
+        let python = python::install(workspace, "ministack", interrupt)?;
+        npm::install(workspace, emulator::DIRECTORY, interrupt)?;
+        make_bridge(&setup, interrupt)?;
+        let mut machines = Self {
+            children: Vec::new(),
+            socket: directory.join("docker.sock"),
+            python,
+        };
+        machines.daemon(&daemon, directory, interrupt)?;
+        machines.registry(&registry, directory, interrupt)?;
+        machines.aws(directory, interrupt)?;
+        machines.google(workspace, directory, interrupt)?;
+        machines.dns(workspace, directory, interrupt)?;
+        Ok(machines)
+    }
+
+    /// It is an error when one of them ended.
+    pub(crate) fn expect_running(&mut self) -> anyhow::Result<()> {
+        self.children.iter_mut().try_for_each(Process::expect_running)
+    }
+
+    /// No way out and no rules in the firewall of this machine: tasks reach the stage and nothing else.
+    fn daemon(&mut self, program: &Path, directory: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
+        let socket = self.socket.clone();
+        let mut command = Command::new(program);
+        command
+            .arg(format!("--host=unix://{}", socket.display()))
+            .arg(format!("--data-root={}", directory.join("docker").display()))
+            .arg(format!("--exec-root={}", directory.join("exec").display()))
+            .arg(format!("--pidfile={}", directory.join("dockerd.pid").display()))
+            .arg(format!("--bridge={BRIDGE}"))
+            .arg(format!("--dns={ADDRESS}"))
+            .args(["--iptables=false", "--ip-masq=false"]);
+        let process = Process::start("dockerd", &mut command, &directory.join("dockerd.log"))?;
+        self.ready(process, interrupt, || {
+            std::os::unix::net::UnixStream::connect(&socket).is_ok()
+        })
+    }
+
+    fn registry(&mut self, program: &Path, directory: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
+        let config = directory.join("registry.yml");
+        let root = directory.join("registry");
+        let text = format!(
+            "version: 0.1\nstorage: {{ filesystem: {{ rootdirectory: \"{}\" }}, delete: {{ enabled: true }} }}\nhttp: {{ addr: {REGISTRY} }}\n",
+            root.display()
+        );
+        fs::write(&config, text)?;
+        let mut command = Command::new(program);
+        command.arg("serve").arg(&config);
+        let process = Process::start("docker-registry", &mut command, &directory.join("registry.log"))?;
+        let address: SocketAddr = REGISTRY.parse()?;
+        self.ready(process, interrupt, || http::status_at(address, "/v2/").is_ok())
+    }
+
+    fn aws(&mut self, directory: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
+        let mut command = Command::new(&self.python);
+        command
+            .args(["-m", "ministack"])
+            .envs([
+                ("BIND_HOST", ADDRESS),
+                ("MINISTACK_HOST", ADDRESS),
+                ("MINISTACK_ACCOUNT_ID", "123456789012"),
+            ])
+            .env("GATEWAY_PORT", ENDPOINT_PORT.to_string())
+            .env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+        let process = Process::start("ministack", &mut command, &directory.join("ministack.log"))?;
+        let address: SocketAddr = format!("{ADDRESS}:{ENDPOINT_PORT}").parse()?;
+        self.ready(process, interrupt, || {
+            http::status_at(address, "/_ministack/health").is_ok_and(|status| status == 200)
+        })
+    }
+
+    fn google(
+        &mut self,
+        workspace: &Workspace,
+        directory: &Path,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<()> {
+        let mut command = Command::new("node");
+        command
+            .arg(workspace.root().join(emulator::DIRECTORY).join("server.mjs"))
+            .args([
+                "--host",
+                ADDRESS,
+                "--port",
+                &GOOGLE_PORT.to_string(),
+                "--name",
+                GOOGLE_NAME,
+            ])
+            .args(["--client-id", CLIENT_ID, "--redirect-uri", REDIRECT_URI]);
+        let process = Process::start("google emulator", &mut command, &directory.join("google.log"))?;
+        let address: SocketAddr = format!("{ADDRESS}:{GOOGLE_PORT}").parse()?;
+        self.ready(process, interrupt, || {
+            http::status_at(address, "/_emulator").is_ok()
+        })
+    }
+
+    fn dns(&mut self, workspace: &Workspace, directory: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
+        let mut command = Command::new("node");
+        command
+            .arg(workspace.root().join(DNS))
+            .args([ADDRESS, ADDRESS, GOOGLE_NAME]);
+        let log = directory.join("dns.log");
+        let process = Process::start("dns", &mut command, &log)?;
+        self.ready(process, interrupt, || {
+            fs::read_to_string(&log).is_ok_and(|text| text.contains("ready"))
+        })
+    }
+
+    fn ready(
+        &mut self,
+        mut process: Process,
+        interrupt: &Interrupt,
+        probe: impl Fn() -> bool,
+    ) -> anyhow::Result<()> {
+        process.wait_ready(READY_LIMIT, interrupt, || Ok(probe().then_some(())))?;
+        self.children.push(process);
+        Ok(())
+    }
+}
+
+impl Drop for Machines {
+    fn drop(&mut self) {
+        // What stands on another goes first; the daemon, which came first, takes its containers along.
+        while let Some(mut process) = self.children.pop() {
+            process.stop();
+        }
+        let _ = Command::new("ip").args(["link", "delete", BRIDGE]).output();
+    }
+}
+
+/// Made again when it is there: whoever left it is gone, else the ports would be taken.
+fn make_bridge(log: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
+    let ip = |arguments: &[&str]| {
+        let mut command = Command::new("ip");
+        command.args(arguments);
+        process::run("ip", &mut command, log, interrupt)
+    };
+    if Path::new("/sys/class/net").join(BRIDGE).exists() {
+        ip(&["link", "delete", BRIDGE])?;
+    }
+    ip(&["link", "add", BRIDGE, "type", "bridge"]).context("no network bridge can be made")?;
+    ip(&["address", "add", NETWORK, "dev", BRIDGE])?;
+    ip(&["link", "set", BRIDGE, "up"])
+}
