@@ -210,6 +210,17 @@ fn a_quick_run_leaves_out_what_takes_patience_unless_it_is_asked_for() {
 }
 
 #[test]
+fn what_an_emulator_has_not_is_left_out_and_nothing_else() {
+    let mut left = report(&healthy());
+    let before = left.lines().count();
+    for (id, _) in super::emulated::LEFT_OUT {
+        assert!(left.leave_out(id), "there is no assertion `{id}`");
+        assert!(!left.leave_out(id), "`{id}` is listed twice");
+    }
+    assert_eq!(left.lines().count(), before - super::emulated::LEFT_OUT.len());
+}
+
+#[test]
 fn a_declaration_of_another_version_is_refused() {
     let json = include_str!("tests/declared.json").replacen("\"version\": 1", "\"version\": 2", 1);
     let error = Declared::parse(&json).unwrap_err();
