@@ -60,10 +60,11 @@ async function manySessions(task, token, count) {
 async function herd(findings, stage, streams, count) {
   const before = stage.store.total;
   const began = Date.now();
-  const back = await streams.cutAndReopen(count);
+  const { back, failed } = await streams.cutAndReopen(count);
   const each = (stage.store.total - before) / count;
   findings.check(`${back.length} of ${count} streams that were cut at once are back: ${spread(back)}`,
     back.length === count && Math.max(...back) <= BACK_MS);
+  findings.none('of them failed', failed);
   findings.check(`${each.toFixed(3)} store requests for each of them`, each <= 2);
   findings.measured.push(`the herd took ${Date.now() - began} ms`);
 }
@@ -102,7 +103,10 @@ class Streams {
       await this.#one(index);
       return Date.now() - began;
     }));
-    return times.filter(({ status }) => status === 'fulfilled').map(({ value }) => value);
+    return {
+      back: times.filter(({ status }) => status === 'fulfilled').map(({ value }) => value),
+      failed: times.filter(({ status }) => status === 'rejected').map(({ reason }) => String(reason)),
+    };
   }
 
   close() {
