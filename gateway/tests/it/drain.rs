@@ -256,8 +256,8 @@ async fn a_stream_of_the_old_transport_waits_for_the_answers_of_its_calls() {
     assert!(began.elapsed() < 4 * SECOND, "{:?}", began.elapsed());
 }
 
-#[tokio::test]
-async fn a_stream_of_the_old_transport_waits_for_calls_that_run_on_another_task() {
+/// A task with an HTTP+SSE stream, the task that works for it, so many milliseconds, and the stream.
+async fn work_on_another_task(ms: u64) -> (TestApp, TestApp, Raw) {
     let setup = || Setup::default().env("TEST_TOOLS", "1");
     let one = setup().peers().start().await;
     let two = setup().start_beside(&one).await;
@@ -265,9 +265,15 @@ async fn a_stream_of_the_old_transport_waits_for_calls_that_run_on_another_task(
     let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
     let url = endpoint(&mut stream).await;
     let slow = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call",
-        "params": {"name": "test_slow", "arguments": {"ms": 2_000}}});
+        "params": {"name": "test_slow", "arguments": {"ms": ms}}});
     let posted = two.request(Method::POST, &url, &token).json(&slow).send();
     assert_eq!(posted.await.unwrap().status(), 202);
+    (one, two, stream)
+}
+
+#[tokio::test]
+async fn a_stream_of_the_old_transport_waits_for_calls_that_run_on_another_task() {
+    let (one, _two, mut stream) = work_on_another_task(2_000).await;
     let began = Instant::now();
     let stop = async { (one.drain(Duration::ZERO, 20 * SECOND).await, began.elapsed()) };
     let ((stopped, took), text) = tokio::join!(stop, stream.read_to_end(10 * SECOND));
@@ -280,16 +286,7 @@ async fn a_stream_of_the_old_transport_waits_for_calls_that_run_on_another_task(
 
 #[tokio::test]
 async fn work_of_another_task_that_outlasts_the_deadline_does_not_keep_the_process() {
-    let setup = || Setup::default().env("TEST_TOOLS", "1");
-    let one = setup().peers().start().await;
-    let two = setup().start_beside(&one).await;
-    let token = one.token("1001");
-    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
-    let url = endpoint(&mut stream).await;
-    let slow = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call",
-        "params": {"name": "test_slow", "arguments": {"ms": 60_000}}});
-    let posted = two.request(Method::POST, &url, &token).json(&slow).send();
-    assert_eq!(posted.await.unwrap().status(), 202);
+    let (one, _two, mut stream) = work_on_another_task(60_000).await;
     let began = Instant::now();
     assert_eq!(one.drain(Duration::ZERO, 2 * SECOND).await, Stopped::Hurried);
     assert!(began.elapsed() <= 2 * SECOND, "{:?}", began.elapsed());
