@@ -245,6 +245,33 @@ fn a_rollback_goes_to_the_last_verified_release_and_holds_what_it_leaves() {
 }
 
 #[test]
+fn what_was_not_verified_or_is_held_is_no_way_back() {
+    let model = Model::new();
+    for letter in ['a', 'b', 'c'] {
+        deploy(&model, &Looks::pass(), letter).unwrap();
+    }
+    let rows = [
+        (Status::Verified, false, 2),
+        (Status::Verified, true, 1),
+        (Status::Pending, false, 1),
+        (Status::Failed, false, 1),
+        (Status::RolledBack, false, 1),
+        (Status::Superseded, false, 1),
+    ];
+    for (status, hold, expected) in rows {
+        let mut ledger = ledger(&model);
+        let from = ledger.entries[2].clone();
+        ledger.entries[1] = Entry {
+            status,
+            hold,
+            ..ledger.entries[1].clone()
+        };
+        let way_back = ledger.way_back(Some(&from)).unwrap();
+        assert_eq!(way_back.release, expected, "{status:?}, hold {hold}");
+    }
+}
+
+#[test]
 fn rollbacks_go_further_back_each_time() {
     let model = Model::new();
     for letter in ['a', 'b', 'c'] {
