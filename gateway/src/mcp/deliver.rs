@@ -27,6 +27,9 @@ use crate::session::peers::{PeerError, message};
 const DELIVERIES: usize = 3;
 /// How often a task that works for a stream here is asked whether it still does.
 const ASK_WORKER: Duration = Duration::from_secs(2);
+/// How often in a row it may be missing among the living. One that was too busy for its heartbeats is back with the
+/// next one, which comes within three such questions.
+const MISSED_MAX: u32 = 3;
 
 /// Who holds the stream of a session.
 #[derive(Debug)]
@@ -173,13 +176,15 @@ impl Mcp {
         let call = work.name.clone();
         let question = PeerMessage::Running { call };
         self.lifecycle.spawn_loop(async move {
+            let mut missed = 0;
             loop {
                 tokio::time::sleep(pause).await;
                 if !mcp.wheel.is_held_elsewhere(session, &work.name) {
                     return;
                 }
                 match mcp.peers.send(worker, &question).await {
-                    Ok(PeerReply { found: true }) | Err(PeerError::Silent | PeerError::Rejected) => {}
+                    Ok(PeerReply { found: true }) | Err(PeerError::Silent | PeerError::Rejected) => missed = 0,
+                    Err(PeerError::Unknown) if missed < MISSED_MAX => missed += 1,
                     Ok(_) | Err(PeerError::Unknown | PeerError::Refused) => break,
                 }
             }

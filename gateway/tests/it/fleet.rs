@@ -279,6 +279,27 @@ async fn a_call_of_the_deprecated_transport_whose_task_is_gone_ends_within_3_sec
     assert!(text.contains("done after 5000 ms"), "{text}");
 }
 
+/// A task that was too busy for its heartbeats is not dead.
+#[tokio::test]
+async fn a_task_that_is_missing_among_the_living_for_a_moment_finishes_its_call() {
+    let (one, two) = two_tasks(test_tools).await;
+    let token = one.token("1001");
+    let mut stream = Raw::open_stream(&two, &token, None, "/mcp").await;
+    let path = endpoint(&mut stream).await;
+    let slow = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call",
+        "params": {"name": "test_slow", "arguments": {"ms": 7_000}}});
+    let posted = one.request(Method::POST, &path, &token).json(&slow).send();
+    assert_eq!(posted.await.unwrap().status(), 202);
+    let began = Instant::now();
+    while began.elapsed() < 3 * SECOND {
+        let worker = one.app.peers.me();
+        two.app.store.leave_fleet(worker).await.unwrap();
+        tokio::time::sleep(SECOND / 50).await;
+    }
+    let text = stream.read_until(r#""id":8,"result""#, 7 * SECOND).await;
+    assert!(text.contains("done after 7000 ms"), "{text}");
+}
+
 #[tokio::test]
 async fn an_answer_whose_stream_is_gone_is_503_before_any_work() {
     let (one, two) = two_tasks(Setup::default).await;
