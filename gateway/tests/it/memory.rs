@@ -1,5 +1,5 @@
 //! "Memory stays flat under bad input", measured at the process itself: whatever strangers and broken clients send,
-//! a second wave of it leaves no more behind than the first.
+//! a further wave of it leaves no more behind than those before.
 
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
@@ -71,9 +71,10 @@ impl Process {
         process
     }
 
+    /// What the process wrote into memory. Pages of its binary come and go as the kernel likes, and are left out.
     fn resident_kib(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
-        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+        let line = status.lines().find(|line| line.starts_with("RssAnon:")).unwrap();
         line.split_whitespace().nth(1).unwrap().parse().unwrap()
     }
 
@@ -355,7 +356,7 @@ impl Wave<'_> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_second_wave_of_bad_input_leaves_no_more_behind_than_the_first() {
+async fn a_further_wave_of_bad_input_leaves_no_more_behind_than_those_before() {
     let process = Process::start().await;
     let token = process.token("/mcp", 3_600);
     let mut wave = Wave {
@@ -375,14 +376,21 @@ async fn a_second_wave_of_bad_input_leaves_no_more_behind_than_the_first() {
     wave.session = session.unwrap().to_owned();
     let mut resident = Vec::new();
     let mut sent = 0;
-    // The first one fills what has a bound: caches, pools, the allocator's own.
-    for _ in 0..3 {
+    // The first ones fill what has a bound: caches, pools, the allocator's own.
+    for _ in 0..5 {
         sent = wave.roll().await;
         tokio::time::sleep(Duration::from_millis(500)).await;
         resident.push(process.resident_kib());
     }
+    println!("{sent} bad inputs in a wave: {resident:?} KiB");
     assert!(sent > 3_000, "{sent} inputs");
-    let grown = resident[2].saturating_sub(resident[1]);
+    // An allocator moves up and down; what leaks is in every wave that follows.
+    let (first, further) = resident.split_at(3);
+    let grown = further
+        .iter()
+        .min()
+        .unwrap()
+        .saturating_sub(*first.iter().max().unwrap());
     assert!(
         grown <= ALLOWED_KIB,
         "{grown} KiB for {sent} bad inputs: {resident:?} KiB"

@@ -27,7 +27,8 @@ export default {
     const size = async () => {
       // Rows are written in the background.
       await sleep(3_000);
-      const resident = Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${task.pid}/status`, 'utf8'))[1]);
+      // Without the pages of the binary, which come and go as the kernel likes.
+      const resident = Number(/RssAnon:\s+(\d+)/.exec(readFileSync(`/proc/${task.pid}/status`, 'utf8'))[1]);
       const { activeConnections } = await (await fetch(`${task.url}/health`)).json();
       return { resident, descriptors: readdirSync(`/proc/${task.pid}/fd`).length, activeConnections };
     };
