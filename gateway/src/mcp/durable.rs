@@ -118,24 +118,41 @@ impl Mcp {
             session,
             wire,
             at: from,
+            owner: Owner::MayRun,
             owner_asked: None,
         };
         self.lifecycle.spawn(tail.follow());
         Resumed::Events(receive(events))
     }
 
-    /// Whether the call's task is certainly gone, or has forgotten the call. One that is only silent may be at work.
-    async fn is_orphan(&self, row: &CallRow, at: EventId) -> bool {
+    /// Asks the call's task whether it still runs it. One that is only silent may be at work.
+    async fn owner(&self, row: &CallRow, at: EventId) -> Owner {
         if row.owner == self.me {
-            return !self.log.runs(at.call);
+            return if self.log.runs(at.call) {
+                Owner::MayRun
+            } else {
+                Owner::Gone
+            };
         }
         let call = at.call.text();
         match self.peers.send(row.owner, &PeerMessage::Running { call }).await {
-            Ok(reply) => !reply.found,
-            Err(PeerError::Unknown | PeerError::Refused) => true,
-            Err(PeerError::Silent | PeerError::Rejected) => false,
+            Ok(reply) if !reply.found => Owner::Gone,
+            Err(PeerError::Refused) => Owner::Gone,
+            Err(PeerError::Unknown) => Owner::Missing,
+            Ok(_) | Err(PeerError::Silent | PeerError::Rejected) => Owner::MayRun,
         }
     }
+}
+
+/// What is known of the task of a call.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Owner {
+    /// It runs the call, or nobody can say that it does not.
+    MayRun,
+    /// It is not among the living. One that was too busy for its heartbeats is back with the next one.
+    Missing,
+    /// It is certainly gone, or has forgotten the call.
+    Gone,
 }
 
 /// The call itself as events; dropping them drops the call.
@@ -301,6 +318,8 @@ struct Tail {
     wire: mpsc::Sender<Bytes>,
     /// The event that the client has.
     at: EventId,
+    /// What was last known of the call's task, and when it was asked.
+    owner: Owner,
     owner_asked: Option<Instant>,
 }
 
@@ -357,8 +376,12 @@ impl Tail {
         let ask = self.mcp.clock.interval(ASK_OWNER);
         if self.owner_asked.is_none_or(|asked| asked.elapsed() >= ask) {
             self.owner_asked = Some(Instant::now());
-            if self.mcp.is_orphan(&row, self.at).await {
-                return self.end_orphan().await;
+            let before = self.owner;
+            self.owner = self.mcp.owner(&row, self.at).await;
+            match self.owner {
+                Owner::MayRun => {}
+                Owner::Missing if before != Owner::Missing => {}
+                Owner::Missing | Owner::Gone => return self.end_orphan().await,
             }
         }
         Ok(Looked::Nothing)

@@ -181,6 +181,37 @@ async fn a_result_larger_than_a_row_of_the_store_comes_whole() {
     assert_eq!(text(&rest.json()).len(), "done after 300 ms ".len() + 1_000_000);
 }
 
+/// A task that was too busy for its heartbeats is not dead.
+#[tokio::test]
+async fn a_call_goes_on_whose_task_is_missing_among_the_living_for_a_moment() {
+    let client = client().await;
+    let store = &client.first.app.store;
+    let owner = client.first.app.peers.me();
+    let mut broken = client
+        .call(&client.first, "test_slow", json!({"ms": 6_000}))
+        .await;
+    let last = read_until(&mut broken, "retry:").await;
+    drop(broken);
+    let mut entry = store.fleet().await.unwrap().tasks[&owner].clone();
+    let missing = async |time: Duration| {
+        let began = Instant::now();
+        while began.elapsed() < time {
+            store.leave_fleet(owner).await.unwrap();
+            tokio::time::sleep(SECOND / 50).await;
+        }
+    };
+    missing(2 * SECOND).await;
+    let mut rest = client.resume(&client.second, &last).await;
+    missing(SECOND / 2).await;
+    entry.beat += 1_000;
+    store.beat(owner, &entry, &[]).await.unwrap();
+    let mut text = String::new();
+    while let Some(chunk) = rest.chunk().await.unwrap() {
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    assert!(text.contains("done after 6000 ms"), "{text}");
+}
+
 #[tokio::test]
 async fn a_call_of_a_task_that_is_gone_ends_with_an_unknown_outcome_within_3_seconds() {
     let client = client().await;
