@@ -38,7 +38,7 @@ const MESSAGE_DEADLINE: Duration = Duration::from_secs(1);
 pub const POOL_IDLE: Duration = Duration::from_mins(1);
 /// How long the good-bye may take.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
-/// Looks for tasks that are not known yet happen at most this often.
+/// Looks for tasks that are not known yet happen at most this often; no task serves anybody as soon as that.
 const REFRESH_PAUSE: Duration = Duration::from_millis(500);
 /// Most of an answer that is read; an honest one has 15 bytes.
 const MAX_REPLY: usize = 1 << 10;
@@ -96,7 +96,7 @@ struct Inner {
     /// The number of the last heartbeat; `None` once this task has left. Held during the write, so that no
     /// heartbeat comes after the good-bye.
     beat: AsyncMutex<Option<u64>>,
-    /// When an unknown task was last looked for.
+    /// When the row was last looked at for a message.
     refreshed: AsyncMutex<Option<Instant>>,
 }
 
@@ -149,10 +149,24 @@ impl Peers {
         answer
     }
 
-    /// Asks all other tasks at once. Whether one of them had what the message is about.
+    /// Asks all other tasks at once, those that started a moment ago among them. Whether one of them had what the message
+    /// is about.
     pub async fn broadcast(&self, message: &PeerMessage) -> bool {
-        let tasks = self.tasks();
-        let answers = join_all(tasks.into_iter().map(|(task, _)| self.send(task, message))).await;
+        let known = self.tasks();
+        let newer = async {
+            if self.0.link.is_none() || self.refresh().await.is_err() {
+                return false;
+            }
+            let mut newer = self.tasks();
+            newer.retain(|task| !known.contains(task));
+            self.send_all(&newer, message).await
+        };
+        let (found, found_newer) = tokio::join!(self.send_all(&known, message), newer);
+        found || found_newer
+    }
+
+    async fn send_all(&self, tasks: &[(TaskId, SocketAddr)], message: &PeerMessage) -> bool {
+        let answers = join_all(tasks.iter().map(|(task, _)| self.send(*task, message))).await;
         answers
             .into_iter()
             .any(|answer| answer.is_ok_and(|reply| reply.found))
@@ -229,12 +243,18 @@ impl Peers {
         if let Some((_, address)) = known() {
             return Ok(address);
         }
+        self.refresh().await.map_err(|_| PeerError::Silent)?;
+        known().map(|(_, address)| address).ok_or(PeerError::Unknown)
+    }
+
+    /// Looks at the row between two regular looks, unless that has just been done.
+    async fn refresh(&self) -> Result<(), StoreError> {
         let mut refreshed = self.0.refreshed.lock().await;
         if refreshed.is_none_or(|at| at.elapsed() > REFRESH_PAUSE) {
-            self.look().await.map_err(|_| PeerError::Silent)?;
+            self.look().await?;
             *refreshed = Some(Instant::now());
         }
-        known().map(|(_, address)| address).ok_or(PeerError::Unknown)
+        Ok(())
     }
 
     async fn keep_up(&self) {

@@ -134,6 +134,28 @@ async fn an_answer_that_is_none_is_a_rejection() {
     }
 }
 
+/// A client may give up on a call at another task than that which has just begun it.
+#[tokio::test]
+async fn a_message_for_all_reaches_a_task_that_started_after_the_last_look() {
+    let (store, _) = faults::store().await;
+    let asking = task(&store, ANYWHERE);
+    asking.look().await.unwrap();
+    let listener = TcpListener::bind(ANYWHERE).await.unwrap();
+    let newer = task(&store, listener.local_addr().unwrap());
+    let lifecycle = Lifecycle::new();
+    let serving = lifecycle.spawn(async move {
+        let (socket, _) = listener.accept().await.unwrap();
+        say(
+            socket,
+            "HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"found\":true}",
+        )
+        .await;
+    });
+    newer.beat().await.unwrap();
+    assert!(asking.broadcast(&question()).await);
+    serving.abort();
+}
+
 #[tokio::test]
 async fn a_single_task_knows_nobody() {
     let (store, _) = faults::store().await;

@@ -1,0 +1,61 @@
+// Further images for a rehearsal: one of changed sources, and the released one with a setting that spoils it.
+
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+import { ROOT, dockerHost, run } from './stage.mjs';
+
+/** What is changed, where clients see it. */
+const FILE = 'gateway/src/google/tools/identity.rs';
+const WORDS = 'Tells which Google account this connection acts for';
+/** Where the changed sources are checked out. */
+const CHECKOUT = join(ROOT, 'target/rehearsal');
+
+export class Images {
+  /** `released`: `REPOSITORY@sha256:...` */
+  constructor(released) {
+    this.released = released;
+    [this.repository] = released.split('@');
+  }
+
+  /** Builds an image of a commit that changes the description of a tool; returns it as it is in the registry. */
+  async fromChangedSources() {
+    await this.remove();
+    await run('git', ['worktree', 'add', '--detach', CHECKOUT, 'HEAD'], { cwd: ROOT });
+    const file = join(CHECKOUT, FILE);
+    const source = await readFile(file, 'utf8');
+    if (!source.includes(WORDS)) throw new Error(`\`${FILE}\` does not say \`${WORDS}\` any more`);
+    await writeFile(file, source.replace(WORDS, `${WORDS} (second release)`));
+    const person = ['-c', 'user.name=rehearsal', '-c', 'user.email=rehearsal@example.com'];
+    await run('git', [...person, 'commit', '--quiet', '--all', '--message', 'Change what a tool says of itself'], { cwd: CHECKOUT });
+    const env = {
+      ...process.env,
+      CARGO_MANIFEST_DIR: join(CHECKOUT, 'xtask'),
+      CARGO_TARGET_DIR: join(ROOT, 'target'),
+      DOCKER_HOST: dockerHost(),
+    };
+    const built = await run(process.env.XTASK_BIN, ['image', '--engine', 'docker', '--push', this.repository, '--json'], { cwd: CHECKOUT, env });
+    return JSON.parse(built).uri;
+  }
+
+  changedCommit() {
+    return run('git', ['rev-parse', 'HEAD'], { cwd: CHECKOUT });
+  }
+
+  /** The released image with one more environment variable, in the registry. */
+  async withSetting(tag, name, value) {
+    const docker = (...args) => run('docker', args, { env: { ...process.env, DOCKER_HOST: dockerHost() } });
+    const container = await docker('create', this.released);
+    await docker('commit', '--change', `ENV ${name}=${value}`, container, `${this.repository}:${tag}`);
+    await docker('rm', container);
+    await docker('push', '--quiet', `${this.repository}:${tag}`);
+    const digests = JSON.parse(await docker('image', 'inspect', '--format', '{{json .RepoDigests}}', `${this.repository}:${tag}`));
+    return digests.find((digest) => digest.startsWith(`${this.repository}@`));
+  }
+
+  /** Takes the changed sources away. */
+  async remove() {
+    await rm(CHECKOUT, { recursive: true, force: true });
+    await run('git', ['worktree', 'prune'], { cwd: ROOT });
+  }
+}
