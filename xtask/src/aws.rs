@@ -1,6 +1,7 @@
 //! The `aws` command line, with JSON in and out. Its errors keep the command, AWS's code and a way out.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
@@ -22,6 +23,8 @@ pub(crate) struct Aws {
     pub(crate) profile: Option<String>,
     /// Another address than that of AWS: an emulator.
     pub(crate) endpoint: Option<String>,
+    /// The program, where it is not the operator's own.
+    pub(crate) program: Option<PathBuf>,
     /// Whether each command is printed before it runs.
     pub(crate) verbose: bool,
 }
@@ -64,7 +67,10 @@ impl Aws {
     }
 
     fn command<A: AsRef<str>>(&self, arguments: &[A]) -> Command {
-        let mut command = Command::new(PROGRAM);
+        let mut command = match &self.program {
+            Some(path) => Command::new(path),
+            None => Command::new(PROGRAM),
+        };
         command.args(["--output", "json", "--region", &self.region]);
         for (option, value) in [("--profile", &self.profile), ("--endpoint-url", &self.endpoint)] {
             if let Some(value) = value {
@@ -169,6 +175,7 @@ mod tests {
             region: "us-east-1".to_owned(),
             profile: profile.map(str::to_owned),
             endpoint: endpoint.map(str::to_owned),
+            program: None,
             verbose: false,
         }
     }

@@ -25,14 +25,16 @@ use self::machines::Machines;
 use crate::Outcome;
 use crate::aws::Aws;
 use crate::http;
-use crate::image::Pushed;
 use crate::interrupt::Interrupt;
 use crate::login::{self, Place};
 use crate::problem::Problem;
 use crate::process;
+use crate::test::{CLIENTS, Kit, Need};
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
 
+/// Its state and logs, relative to the checkout.
+const DIRECTORY: &str = ".dev/local";
 /// Where everything of the stage listens, as `infra/config/local.ts` says.
 const ADDRESS: &str = "10.66.0.1";
 /// The AWS API.
@@ -66,6 +68,8 @@ const POLL: Duration = Duration::from_millis(250);
 /// The first start fetches programs and packages.
 const START_LIMIT: Duration = Duration::from_mins(10);
 const STOP_LIMIT: Duration = Duration::from_mins(1);
+/// Twice what a rehearsal takes on two cores.
+const REHEARSAL_LIMIT: Duration = Duration::from_hours(1);
 
 /// Run AWS, Google and a load balancer here, for `--target local` of the other verbs.
 ///
@@ -75,7 +79,7 @@ const STOP_LIMIT: Duration = Duration::from_mins(1);
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example: cargo xtask local, then: cargo xtask verify --env local --target local\n\
-    Exit codes: 0 done, 2 the tool broke, or nothing runs."
+    Exit codes: 0 done, 1 a rehearsal did not go as required, 2 the tool broke, or nothing runs."
 )]
 pub(crate) struct Local {
     #[command(subcommand)]
@@ -92,6 +96,12 @@ enum Verb {
     Token,
     /// Stop it
     Down,
+    /// Start it anew and release to it, well and badly, while real MCP clients are connected: half an hour
+    Rehearse {
+        /// Where to write the report in Markdown, relative to the checkout
+        #[arg(long, value_name = "FILE")]
+        report: Option<PathBuf>,
+    },
 }
 
 /// A running stage, as others reach it.
@@ -125,6 +135,7 @@ impl Local {
                 Ok(Outcome::Done)
             }
             Some(Verb::Down) => Stage::down(workspace, interrupt),
+            Some(Verb::Rehearse { report }) => rehearse(workspace, report, interrupt),
         }
     }
 }
@@ -215,14 +226,19 @@ impl Stage {
         format!("{REGISTRY}/{name}")
     }
 
+    /// The `aws` command line of the stage, which is loaded once and answers in milliseconds.
+    pub(crate) fn aws(workspace: &Workspace) -> PathBuf {
+        workspace.root().join(DIRECTORY).join("bin/aws")
+    }
+
     /// What `--resolve` takes.
     pub(crate) fn resolve() -> String {
         format!("{HOST}:443:{ADDRESS}")
     }
 
     /// Tells the emulator's registry what it would know if the image had been pushed to it.
-    pub(crate) fn register_image(aws: &Aws, repository: &str, pushed: &Pushed) -> anyhow::Result<()> {
-        let path = format!("/v2/{repository}/manifests/{}", pushed.digest);
+    pub(crate) fn register_image(aws: &Aws, repository: &str, digest: &str) -> anyhow::Result<()> {
+        let path = format!("/v2/{repository}/manifests/{digest}");
         let wanted = http::Request {
             method: "GET",
             path: &path,
@@ -237,7 +253,7 @@ impl Stage {
             "--repository-name",
             repository,
             "--image-tag",
-            &pushed.built.tag,
+            &digest.replace(':', "-"),
             "--image-manifest",
             &manifest,
             "--image-manifest-media-type",
@@ -300,13 +316,32 @@ impl Stage {
 }
 
 fn directory(workspace: &Workspace) -> anyhow::Result<PathBuf> {
-    let directory = workspace.root().join(".dev/local");
+    let directory = workspace.root().join(DIRECTORY);
     DirBuilder::new().recursive(true).mode(0o700).create(&directory)?;
     Ok(directory)
 }
 
 fn ready_file(workspace: &Workspace) -> PathBuf {
-    workspace.root().join(".dev/local/ready.json")
+    workspace.root().join(DIRECTORY).join("ready.json")
+}
+
+/// Runs the harness, which starts the stage, every release and the clients itself.
+fn rehearse(
+    workspace: &Workspace,
+    report: Option<PathBuf>,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Outcome> {
+    let mut kit = Kit::new(workspace, interrupt);
+    kit.provide(Need::Clients)?;
+    let mut harness = Command::new("node");
+    harness
+        .arg("rehearsal/index.mjs")
+        .current_dir(workspace.root().join(CLIENTS))
+        .env("XTASK_BIN", std::env::current_exe()?);
+    if let Some(report) = report {
+        harness.arg("--report").arg(report);
+    }
+    kit.attend("rehearsal", &mut harness, REHEARSAL_LIMIT)
 }
 
 /// Holds the stage until somebody asks it to stop, or a part of it ends.

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use crate::Outcome;
 use crate::interrupt::Interrupt;
-use crate::problem::Problem;
-use crate::process::{self, Process};
+use crate::process;
 use crate::test::{CLIENTS, Kit, Need};
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
@@ -47,17 +46,8 @@ impl Soak {
         ui::step(Mark::Run, "build with the profile `rig`");
         process::run_visible("cargo build", &mut build(workspace), interrupt)?;
         let mut harness = self.harness(workspace);
-        harness
-            .envs(kit.environment())
-            .env("GATEWAY_BIN", workspace.target().join("rig/gateway"));
-        match Process::start_attached("soak", &mut harness)?
-            .wait(LIMIT, interrupt)?
-            .code()
-        {
-            Some(0) => Ok(Outcome::Done),
-            Some(1) => Ok(Outcome::Refused),
-            _ => Err(Problem::new("the soak could not measure", "what it says is above").into()),
-        }
+        harness.env("GATEWAY_BIN", workspace.rig_binary());
+        kit.attend("soak", &mut harness, LIMIT)
     }
 
     fn harness(&self, workspace: &Workspace) -> Command {

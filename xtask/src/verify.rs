@@ -28,6 +28,7 @@ use self::rows::{GROUPS, Group};
 use crate::Outcome;
 use crate::aws::Aws;
 use crate::interrupt::Interrupt;
+use crate::local::{self, Stage};
 use crate::problem::Problem;
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
@@ -37,8 +38,6 @@ use crate::{npm, process};
 const INFRA: &str = "infra";
 /// The program that looks from outside, relative to the checkout.
 const PROBE: &str = "xtask/probe/probe.mjs";
-/// Where the emulator of AWS is unless `--endpoint` says otherwise.
-pub(crate) const LOCAL_ENDPOINT: &str = "http://10.66.0.1:4566";
 
 /// Compare an environment with what its configuration declares, and probe it from outside as clients do.
 ///
@@ -130,12 +129,15 @@ enum Target {
 
 impl Verify {
     /// Fetches, compares and prints.
-    pub(crate) fn run(self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
+    pub(crate) fn run(mut self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
         let started = Instant::now();
+        if self.is_stage() && self.resolve.is_none() {
+            self.ask_stage(workspace)?;
+        }
         let token = self.token_file.as_deref().map(read_token).transpose()?;
         let declared = self.declaration(workspace, interrupt)?;
         self.check_resolve(&declared)?;
-        let aws = self.account(&declared);
+        let aws = self.account(workspace, &declared);
         ui::step(
             Mark::Run,
             format_args!("asking {} in {}", declared.environment, aws.region),
@@ -210,12 +212,33 @@ impl Verify {
         Declared::read(&assembly.join("declared.json"))
     }
 
-    fn account(&self, declared: &Declared) -> Aws {
-        let local = (self.target == Target::Local).then(|| LOCAL_ENDPOINT.to_owned());
+    /// Whether it is about the emulators that `cargo xtask local` starts.
+    fn is_stage(&self) -> bool {
+        self.target == Target::Local && self.endpoint.is_none()
+    }
+
+    /// Takes what the probes need from those who know it.
+    fn ask_stage(&mut self, workspace: &Workspace) -> anyhow::Result<()> {
+        let stage = Stage::expect(workspace)?;
+        self.resolve = Some(Stage::resolve().parse().map_err(anyhow::Error::msg)?);
+        self.authority.get_or_insert_with(|| stage.authority.clone());
+        if self.token_file.is_none() {
+            // A gateway at which nobody can log in is for the probes to judge.
+            self.token_file = stage
+                .token_file(workspace)
+                .inspect_err(|error| ui::detail(&format!("{error:#}")))
+                .ok();
+        }
+        Ok(())
+    }
+
+    fn account(&self, workspace: &Workspace, declared: &Declared) -> Aws {
+        let local = (self.target == Target::Local).then(|| local::ENDPOINT.to_owned());
         Aws {
             region: declared.account.region.clone(),
             profile: self.profile.clone(),
             endpoint: self.endpoint.clone().or(local),
+            program: self.is_stage().then(|| Stage::aws(workspace)),
             verbose: self.verbose,
         }
     }

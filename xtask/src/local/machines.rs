@@ -2,13 +2,14 @@
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Context as _;
 
-use super::{ADDRESS, CLIENT_ID, ENDPOINT_PORT, GOOGLE_NAME, GOOGLE_PORT, REDIRECT_URI, REGISTRY};
+use super::{ADDRESS, CLIENT_ID, ENDPOINT_PORT, GOOGLE_NAME, GOOGLE_PORT, REDIRECT_URI, REGISTRY, Stage};
 use crate::interrupt::Interrupt;
 use crate::problem::Problem;
 use crate::process::{self, Process};
@@ -21,6 +22,8 @@ const BRIDGE: &str = "mcpgw-local";
 const NETWORK: &str = "10.66.0.1/24";
 /// The answers to the names that tasks ask for.
 const DNS: &str = "xtask/local/dns.mjs";
+/// The program behind the `aws` command line, which the tests of the infrastructure use as well.
+const AWS_COMMAND_LINE: &str = "infra/emulate/aws-cli.py";
 const READY_LIMIT: Duration = Duration::from_mins(1);
 
 /// Everything that runs. Dropping it stops it, the last first.
@@ -76,6 +79,7 @@ impl Machines {
         machines.aws(directory, interrupt)?;
         machines.google(workspace, directory, interrupt)?;
         machines.dns(workspace, directory, interrupt)?;
+        machines.aws_command_line(workspace, directory, interrupt)?;
         Ok(machines)
     }
 
@@ -170,6 +174,35 @@ impl Machines {
         self.ready(process, interrupt, || {
             fs::read_to_string(&log).is_ok_and(|text| text.contains("ready"))
         })
+    }
+
+    /// The `aws` command line, loaded once: a start of it takes most of a second, and a release asks a hundred questions.
+    fn aws_command_line(
+        &mut self,
+        workspace: &Workspace,
+        directory: &Path,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<()> {
+        let python = python::install(workspace, "awscli", interrupt)?;
+        let program = workspace.root().join(AWS_COMMAND_LINE);
+        let socket = directory.join("aws.sock");
+        let wrapper = Stage::aws(workspace);
+        fs::create_dir_all(directory.join("bin"))?;
+        let text = format!(
+            "#!/bin/sh\nAWS_CLI_SOCKET='{}' exec '{}' -IS '{}' \"$@\"\n",
+            socket.display(),
+            python.display(),
+            program.display()
+        );
+        fs::write(&wrapper, text)?;
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755))?;
+        if socket.exists() {
+            fs::remove_file(&socket)?;
+        }
+        let mut command = Command::new(&python);
+        command.arg(&program).arg("serve").arg(&socket);
+        let process = Process::start("aws", &mut command, &directory.join("aws.log"))?;
+        self.ready(process, interrupt, || socket.exists())
     }
 
     fn ready(

@@ -8,11 +8,9 @@ use serde_json::Value;
 
 use super::place::Place;
 use super::work::{Care, Gate, Verdict};
-use crate::local::Stage;
 use crate::process;
 use crate::ui::{self, Mark};
 use crate::verify::facts::{list_at, text};
-use crate::workspace::Workspace;
 
 /// How many assertions are named where there is one line for all of them.
 const NAMED: usize = 6;
@@ -40,9 +38,6 @@ pub(crate) struct GateOptions {
 pub(crate) struct VerifyGate<'a> {
     pub(crate) place: &'a Place,
     pub(crate) options: &'a GateOptions,
-    pub(crate) workspace: &'a Workspace,
-    /// The emulators of this machine, which know everything else that the probes need.
-    pub(crate) stage: Option<&'a Stage>,
 }
 
 impl Gate for VerifyGate<'_> {
@@ -83,18 +78,7 @@ impl VerifyGate<'_> {
             _ => only,
         };
         command.args(["--only", &only]);
-        let mut options = self.options.clone();
-        if let Some(stage) = self.stage {
-            options.resolve.get_or_insert_with(Stage::resolve);
-            options.authority.get_or_insert_with(|| stage.authority.clone());
-            if options.token_file.is_none() {
-                // A gateway at which nobody can log in is for the probes to judge.
-                options.token_file = stage
-                    .token_file(self.workspace)
-                    .inspect_err(|error| ui::detail(&format!("{error:#}")))
-                    .ok();
-            }
-        }
+        let options = self.options;
         for (option, value) in [
             ("--profile", &place.profile),
             ("--endpoint", &place.endpoint),

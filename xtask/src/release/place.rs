@@ -9,9 +9,8 @@ use super::follow::Pace;
 use super::stacks::{self, Assembly};
 use crate::aws::Aws;
 use crate::interrupt::Interrupt;
-use crate::local::Stage;
+use crate::local::{self, Stage};
 use crate::problem::Problem;
-use crate::verify::LOCAL_ENDPOINT;
 use crate::verify::declared::Declared;
 use crate::workspace::Workspace;
 
@@ -63,8 +62,13 @@ impl Target {
 impl Place {
     /// Where the AWS API is, if not at AWS.
     pub(crate) fn endpoint(&self) -> Option<String> {
-        let local = (self.target == Target::Local).then(|| LOCAL_ENDPOINT.to_owned());
+        let local = (self.target == Target::Local).then(|| local::ENDPOINT.to_owned());
         self.endpoint.clone().or(local)
+    }
+
+    /// Whether it is about the emulators that this program starts.
+    pub(crate) fn is_stage(&self) -> bool {
+        self.target == Target::Local && self.endpoint.is_none()
     }
 
     /// How often to look, for so long; an emulator is quick.
@@ -86,16 +90,18 @@ impl Place {
         workspace: &Workspace,
         interrupt: &Interrupt,
     ) -> anyhow::Result<Option<Stage>> {
-        let is_ours = self.target == Target::Local && self.endpoint.is_none();
-        is_ours.then(|| Stage::up(workspace, interrupt)).transpose()
+        self.is_stage()
+            .then(|| Stage::up(workspace, interrupt))
+            .transpose()
     }
 
     /// The account of `declared`.
-    pub(crate) fn account(&self, declared: &Declared) -> Aws {
+    pub(crate) fn account(&self, workspace: &Workspace, declared: &Declared) -> Aws {
         Aws {
             region: declared.account.region.clone(),
             profile: self.profile.clone(),
             endpoint: self.endpoint(),
+            program: self.is_stage().then(|| Stage::aws(workspace)),
             verbose: self.verbose,
         }
     }

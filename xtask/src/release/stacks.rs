@@ -66,7 +66,9 @@ impl Assembly {
             if let Some(registry) = registry {
                 command.args(["--context", &format!("registry={registry}")]);
             }
-            if let Some(zone) = zone(place, endpoint) {
+            if !place.is_stage()
+                && let Some(zone) = zone(place, endpoint)
+            {
                 command.args(["--context", &format!("zone={zone}")]);
             }
         }
@@ -118,6 +120,7 @@ fn zone(place: &Place, endpoint: String) -> Option<String> {
         region: "us-east-1".to_owned(),
         profile: None,
         endpoint: Some(endpoint),
+        program: None,
         verbose: place.verbose,
     };
     let zones = aws.json(&["route53", "list-hosted-zones"]).ok()?;

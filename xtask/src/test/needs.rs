@@ -3,9 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
 use std::process::Command;
+use std::time::Duration;
 
 use super::suites::{CLIENTS, INFRA, WORKFLOWS};
+use crate::Outcome;
 use crate::interrupt::Interrupt;
+use crate::problem::Problem;
 use crate::process::{self, Process};
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
@@ -67,6 +70,24 @@ impl<'a> Kit<'a> {
     /// What the suites find in their environment.
     pub(crate) fn environment(&self) -> &BTreeMap<&'static str, OsString> {
         &self.environment
+    }
+
+    /// Runs a harness with all of that, whose exit code says how it went: 0 as required, 1 not so.
+    pub(crate) fn attend(
+        &self,
+        name: &str,
+        harness: &mut Command,
+        limit: Duration,
+    ) -> anyhow::Result<Outcome> {
+        harness.envs(&self.environment);
+        match Process::start_attached(name, harness)?
+            .wait(limit, self.interrupt)?
+            .code()
+        {
+            Some(0) => Ok(Outcome::Done),
+            Some(1) => Ok(Outcome::Refused),
+            _ => Err(Problem::new(format!("`{name}` could not measure"), "what it says is above").into()),
+        }
     }
 
     /// Provides `need`, unless it is there already.

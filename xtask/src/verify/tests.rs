@@ -35,6 +35,7 @@ fn account() -> Aws {
         region: "us-east-1".to_owned(),
         profile: None,
         endpoint: None,
+        program: None,
         verbose: false,
     }
 }

@@ -117,7 +117,7 @@ impl Deploy {
             Some(assembly) => assembly.declared.clone(),
             None => self.place.declaration(workspace, interrupt)?,
         };
-        let aws = self.place.account(&declared);
+        let aws = self.place.account(workspace, &declared);
         let account = Account {
             cloud: &aws,
             declared: &declared,
@@ -127,7 +127,7 @@ impl Deploy {
         if let Some(report) = broken(&checks) {
             return Ok(verb::conclude(&report, self.place.json));
         }
-        let stage = self.place.stage(workspace, interrupt)?;
+        self.place.stage(workspace, interrupt)?;
         let who = Who::am_i();
         if self.dry_run {
             return self.plan(&account, assembly.as_ref(), &who, checks);
@@ -143,8 +143,6 @@ impl Deploy {
         let gate = VerifyGate {
             place: &self.place,
             options: &self.gate,
-            workspace,
-            stage: stage.as_ref(),
         };
         let work = Work {
             account: &account,
@@ -173,7 +171,7 @@ impl Deploy {
         let changed = assembly.map(|assembly| assembly.changed(account)).transpose()?;
         let mut changed = changed.unwrap_or_default();
         if let Some(assembly) = assembly {
-            if self.place.stage(workspace, work.interrupt)?.is_some() {
+            if self.place.is_stage() {
                 stacks::bootstrap(workspace, &self.place, assembly, account, work.interrupt)?;
             }
             // What the image and the service need, where it does not exist yet.
@@ -184,6 +182,10 @@ impl Deploy {
         }
         let image = self.image(work, workspace)?;
         let digest = shape::digest_of(&image.uri)?;
+        if self.place.is_stage() {
+            let name = &account.declared.registry.repository;
+            Stage::register_image(&self.place.account(workspace, account.declared), name, &digest)?;
+        }
         if let Some(report) = work.settle(|entry| entry.digest == digest, None)? {
             return Ok(report);
         }
@@ -194,12 +196,16 @@ impl Deploy {
             expect_digest(account, &digest)?;
             work.expect_lock()?;
             stacks::deploy(workspace, &self.place, assembly, &changed, work.interrupt)?;
-            if self.place.stage(workspace, work.interrupt)?.is_some() {
+            if self.place.is_stage() {
                 let output = |name: &str| {
                     let value = account.output(name)?;
                     value.with_context(|| format!("no stack has the output `{name}`"))
                 };
-                local::finish(&self.place.account(account.declared), account.declared, output)?;
+                local::finish(
+                    &self.place.account(workspace, account.declared),
+                    account.declared,
+                    output,
+                )?;
             }
         }
         let candidate = candidate(account, &image)?;
@@ -256,7 +262,6 @@ impl Deploy {
             let name = &account.declared.registry.repository;
             let repository = Stage::repository(name);
             let pushed = image::build_and_push(workspace, &options, &repository, None, work.interrupt)?;
-            Stage::register_image(&self.place.account(account.declared), name, &pushed)?;
             return Ok(Image::from(pushed));
         }
         // The registry of an emulator asks nobody who they are.

@@ -37,7 +37,7 @@ impl Diff {
             Some(assembly) => assembly.declared.clone(),
             None => self.place.declaration(workspace, interrupt)?,
         };
-        let aws = self.place.account(&declared);
+        let aws = self.place.account(workspace, &declared);
         let account = Account {
             cloud: &aws,
             declared: &declared,

@@ -55,7 +55,7 @@ impl LockVerb {
         let (Action::Status { place } | Action::Acquire { place, .. } | Action::Release { place }) =
             &self.action;
         let declared = place.declaration(workspace, interrupt)?;
-        let aws = place.account(&declared);
+        let aws = place.account(workspace, &declared);
         let account = Account {
             cloud: &aws,
             declared: &declared,

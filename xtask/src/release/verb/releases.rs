@@ -25,7 +25,7 @@ impl Releases {
     /// Prints them.
     pub(crate) fn run(self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
         let declared = self.place.declaration(workspace, interrupt)?;
-        let aws = self.place.account(&declared);
+        let aws = self.place.account(workspace, &declared);
         let account = Account {
             cloud: &aws,
             declared: &declared,

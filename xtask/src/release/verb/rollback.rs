@@ -51,18 +51,16 @@ impl Rollback {
     /// Goes back.
     pub(crate) fn run(self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
         let declared = self.place.declaration(workspace, interrupt)?;
-        let aws = self.place.account(&declared);
+        let aws = self.place.account(workspace, &declared);
         let account = Account {
             cloud: &aws,
             declared: &declared,
         };
         let who = Who::am_i();
-        let stage = self.place.stage(workspace, interrupt)?;
+        self.place.stage(workspace, interrupt)?;
         let gate = VerifyGate {
             place: &self.place,
             options: &self.gate,
-            workspace,
-            stage: stage.as_ref(),
         };
         let mut work = Work {
             account: &account,
