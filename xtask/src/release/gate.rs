@@ -11,6 +11,7 @@ use super::work::{Care, Gate, Verdict};
 use crate::process;
 use crate::ui::{self, Mark};
 use crate::verify::facts::{list_at, text};
+use crate::workspace::Workspace;
 
 /// How many assertions are named where there is one line for all of them.
 const NAMED: usize = 6;
@@ -38,6 +39,7 @@ pub(crate) struct GateOptions {
 pub(crate) struct VerifyGate<'a> {
     pub(crate) place: &'a Place,
     pub(crate) options: &'a GateOptions,
+    pub(crate) workspace: &'a Workspace,
 }
 
 impl Gate for VerifyGate<'_> {
@@ -91,7 +93,8 @@ impl VerifyGate<'_> {
         for (option, path) in [
             ("--token-file", &options.token_file),
             ("--authority", &options.authority),
-            ("--declared", &place.declared),
+            // What this release was made of, whatever the sources are by now.
+            ("--declared", &Some(place.declared_file(self.workspace))),
         ] {
             if let Some(path) = path {
                 command.arg(option).arg(path);

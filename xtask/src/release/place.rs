@@ -112,14 +112,17 @@ impl Place {
         workspace: &Workspace,
         interrupt: &Interrupt,
     ) -> anyhow::Result<Declared> {
-        if let Some(path) = &self.declared {
-            return self.expect_ours(Declared::read(path)?, path);
-        }
-        let path = stacks::assembly(workspace, &self.environment).join("declared.json");
-        if path.is_file() {
+        let path = self.declared_file(workspace);
+        if self.declared.is_some() || path.is_file() {
             return self.expect_ours(Declared::read(&path)?, &path);
         }
         Ok(Assembly::synth(workspace, self, None, interrupt)?.declared)
+    }
+
+    /// The declaration that was given, or that of the last synth.
+    pub(crate) fn declared_file(&self, workspace: &Workspace) -> PathBuf {
+        let ours = || stacks::assembly(workspace, &self.environment).join("declared.json");
+        self.declared.clone().unwrap_or_else(ours)
     }
 
     /// A file about another environment would be asked about in the wrong place.

@@ -143,6 +143,7 @@ impl Deploy {
         let gate = VerifyGate {
             place: &self.place,
             options: &self.gate,
+            workspace,
         };
         let work = Work {
             account: &account,

@@ -61,6 +61,7 @@ impl Rollback {
         let gate = VerifyGate {
             place: &self.place,
             options: &self.gate,
+            workspace,
         };
         let mut work = Work {
             account: &account,
