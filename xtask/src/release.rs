@@ -2,17 +2,18 @@
 //!
 //! CDK owns the shape of a task, a release owns which revision runs. `work` drives a release, `take_back` takes one
 //! away, `ledger` and `lock` keep in the parameter store what must outlive a process, `verb` has the command line.
+//! `verify` reads the ledger and the synthesised stacks as they are read here.
 
 mod account;
-mod answers;
+pub(crate) mod answers;
 mod checks;
 mod follow;
 mod gate;
-mod ledger;
+pub(crate) mod ledger;
 mod lock;
 mod place;
 mod shape;
-mod stacks;
+pub(crate) mod stacks;
 mod take_back;
 mod time;
 mod verb;
@@ -27,6 +28,9 @@ pub(crate) use verb::releases::Releases;
 pub(crate) use verb::rollback::Rollback;
 pub(crate) use verb::status::StatusVerb;
 pub(crate) use verb::wait::Wait;
+
+#[cfg(test)]
+pub(crate) use account::Cloud;
 
 #[cfg(test)]
 mod tests;

@@ -12,30 +12,27 @@ mod rows;
 use std::fs;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::str::FromStr;
 use std::time::Instant;
 
 use clap::ValueEnum;
 
 use self::declared::Declared;
-use self::facts::Facts;
+use self::facts::{Facts, Unknown, synthesised_fact};
 use self::fetch::Outside;
 use self::report::{Report, Verdict};
 use self::row::{Depth, View};
 pub(crate) use self::rows::TOOLS;
-use self::rows::{GROUPS, Group};
+use self::rows::{BESIDE_A_RELEASE, GROUPS, Group};
 use crate::Outcome;
 use crate::aws::Aws;
 use crate::interrupt::Interrupt;
 use crate::local::{self, Stage};
 use crate::problem::Problem;
+use crate::release::stacks::Assembly;
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
-use crate::{npm, process};
 
-/// Where the infrastructure is, relative to the checkout.
-const INFRA: &str = "infra";
 /// The program that looks from outside, relative to the checkout.
 const PROBE: &str = "xtask/probe/probe.mjs";
 
@@ -135,7 +132,8 @@ impl Verify {
             self.ask_stage(workspace)?;
         }
         let token = self.token_file.as_deref().map(read_token).transpose()?;
-        let declared = self.declaration(workspace, interrupt)?;
+        let assembly = self.assembly(workspace, interrupt)?;
+        let declared = assembly.declared.clone();
         self.check_resolve(&declared)?;
         let aws = self.account(workspace, &declared);
         ui::step(
@@ -168,14 +166,25 @@ impl Verify {
             fetch::live(&outside, &declared, &mut facts);
         }
         interrupt.check()?;
+        add_templates(&assembly, &mut facts);
         let view = View {
             declared: &declared,
             facts: &facts,
+            digest: self.digest.as_deref(),
             now: now(),
         };
         // Drift is looked for in full runs, and whenever somebody asks.
         let also = if self.drift { &["A5"][..] } else { &[] };
         let mut report = Report::make(groups, depth, also, &view);
+        if self.digest.is_some() {
+            for id in BESIDE_A_RELEASE {
+                if report.leave_out(id) {
+                    ui::say(format_args!(
+                        "left out {id}: it says nothing about a release on its way"
+                    ));
+                }
+            }
+        }
         if self.target == Target::Local {
             for (id, why) in emulated::LEFT_OUT {
                 if report.leave_out(id) {
@@ -192,24 +201,14 @@ impl Verify {
         conclude(&report)
     }
 
-    fn declaration(&self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Declared> {
-        if let Some(path) = &self.declared {
-            return Declared::read(path);
-        }
-        npm::install(workspace, INFRA, interrupt)?;
-        ui::step(Mark::Run, format_args!("synthesising {}", self.environment));
-        let directory = workspace.root().join(INFRA);
-        let mut command = Command::new("node");
-        command
-            .args(["node_modules/aws-cdk/bin/cdk", "synth", "--quiet", "--no-notices"])
-            .args(["--context", &format!("environment={}", self.environment)])
-            .envs([("CDK_DISABLE_CLI_TELEMETRY", "1"), ("CDK_VALIDATION", "false")])
-            .current_dir(&directory);
-        process::run("cdk synth", &mut command, &workspace.log("cdk-synth"), interrupt)?;
-        let assembly = directory
-            .join("cdk.out")
-            .join(format!("assembly-{}", self.environment));
-        Declared::read(&assembly.join("declared.json"))
+    fn assembly(&self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Assembly> {
+        let Some(path) = &self.declared else {
+            return Assembly::as_declared(workspace, &self.environment, interrupt);
+        };
+        Ok(Assembly {
+            declared: Declared::read(path)?,
+            directory: path.parent().map(Path::to_owned).unwrap_or_default(),
+        })
     }
 
     /// Whether it is about the emulators that `cargo xtask local` starts.
@@ -274,6 +273,22 @@ impl Verify {
             ui::data(report.tree(aws).trim_end());
         }
         Ok(())
+    }
+}
+
+/// Adds what is deployed where nobody changed anything; a declaration alone has no templates.
+fn add_templates(assembly: &Assembly, facts: &mut Facts) {
+    for stack in &assembly.declared.account.stacks {
+        let template = assembly.template(&stack.name).map_err(|error| Unknown {
+            reason: format!(
+                "there is no template of `{}` to compare with: {error:#}",
+                stack.name
+            ),
+            hint:
+                "leave `--declared` out, or name that of a synth: `infra/cdk.out/assembly-NAME/declared.json`"
+                    .to_owned(),
+        });
+        facts.insert(synthesised_fact(&stack.kind), template);
     }
 }
 
@@ -352,4 +367,4 @@ impl FromStr for Resolve {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -37,6 +37,7 @@ export const READ_ACTIONS: readonly string[] = [
   'ecs:DescribeServices',
   'ecs:DescribeTaskDefinition',
   'ecs:DescribeTasks',
+  'ecs:GetTaskProtection',
   'ecs:ListAccountSettings',
   'ecs:ListServiceDeployments',
   'ecs:ListTaskDefinitions',

@@ -7,7 +7,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::answers::{Brief, Deployment, Image, Revision, Secret, Service, Stack, StoppedTask};
+use super::answers::{self, Brief, Deployment, Image, Revision, Secret, Service, Stack, StoppedTask};
 use crate::aws::{Aws, Failure};
 use crate::image::Login;
 use crate::problem::Problem;
@@ -86,9 +86,7 @@ impl Account<'_> {
     /// Names and values of the parameters below `path`.
     pub(crate) fn parameters(&self, path: &str) -> anyhow::Result<Vec<(String, String)>> {
         let answer = self.ask("ssm get-parameters-by-path", &["--path", path])?;
-        Ok(list_at(&answer, "/Parameters")
-            .map(|parameter| (text(parameter, "/Name"), text(parameter, "/Value")))
-            .collect())
+        Ok(answers::parameters(&answer).unwrap_or_default())
     }
 
     /// Creates a parameter; `false` when somebody else already has.
@@ -147,12 +145,7 @@ impl Account<'_> {
     /// The template that a stack was last deployed with.
     pub(crate) fn template(&self, name: &str) -> anyhow::Result<Option<Value>> {
         let answer = self.ask_about("cloudformation get-template", &["--stack-name", name])?;
-        Ok(
-            answer.and_then(|mut answer| match answer.pointer_mut("/TemplateBody")? {
-                Value::String(json) => serde_json::from_str(json).ok(),
-                template => Some(template.take()),
-            }),
-        )
+        Ok(answer.as_ref().and_then(answers::template))
     }
 
     /// The value of an output of a stack, by its logical name in `declared.json`.

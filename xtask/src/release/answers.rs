@@ -6,6 +6,21 @@ use serde_json::{Map, Value};
 
 use crate::verify::facts::{list_at, text};
 
+/// Names and values of parameters; `None` when the answer is not about parameters at all.
+pub(crate) fn parameters(answer: &Value) -> Option<Vec<(String, String)>> {
+    let found = answer.get("Parameters")?.as_array()?.iter();
+    let found = found.map(|parameter| (text(parameter, "/Name"), text(parameter, "/Value")));
+    Some(found.collect())
+}
+
+/// The template that a stack was last deployed with.
+pub(crate) fn template(answer: &Value) -> Option<Value> {
+    match answer.get("TemplateBody")? {
+        Value::String(json) => serde_json::from_str(json).ok(),
+        template => Some(template.clone()),
+    }
+}
+
 /// A stack of CloudFormation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Stack {

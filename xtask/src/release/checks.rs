@@ -272,7 +272,7 @@ pub(crate) fn of_way_back(work: &Work<'_>, ledger: &Ledger) -> anyhow::Result<Ch
     const WHAT: &str = "way back";
     let mut usable = 0;
     let mut lost = Vec::new();
-    for (place, entry) in ledger.verified().take(5).enumerate() {
+    for (place, entry) in ledger.deployable().enumerate() {
         match work.unusable(entry)? {
             None => usable += 1,
             Some(why) if place == 0 => {

@@ -3,13 +3,18 @@
 //! A number is taken by creating its parameter, so two releases never share one. An entry is written before what it
 //! says is done, so whoever comes later knows what was meant.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 use super::account::Account;
 use crate::problem::Problem;
+use crate::verify::declared::Declared;
 
 /// How many entries are kept; the standard parameters of an account are limited.
 const KEPT: usize = 50;
+/// How many of the last verified releases must stay deployable.
+pub(crate) const DEPLOYABLE: usize = 5;
 
 /// How far a release came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -121,13 +126,18 @@ pub(crate) struct Ledger {
 impl Ledger {
     /// Reads it.
     pub(crate) fn read(account: &Account<'_>) -> anyhow::Result<Self> {
+        Self::parse(account.parameters(&path(account.declared))?).map_err(|unreadable| {
+            let hint = account.typed(&unreadable.history());
+            let hint = format!("look at what it was before: `{hint}`");
+            Problem::new(unreadable.to_string(), hint).into()
+        })
+    }
+
+    /// Reads it from names and values of parameters.
+    pub(crate) fn parse(parameters: Vec<(String, String)>) -> Result<Self, Unreadable> {
         let mut entries = Vec::new();
-        for (name, value) in account.parameters(&path(account))? {
-            let entry: Entry = serde_json::from_str(&value).map_err(|error| {
-                let what = format!("the parameter `{name}` is not an entry of the ledger: {error}");
-                let hint = account.typed(&format!("ssm get-parameter-history --name {name}"));
-                Problem::new(what, format!("look at what it was before: `{hint}`"))
-            })?;
+        for (name, value) in parameters {
+            let entry: Entry = serde_json::from_str(&value).map_err(|error| Unreadable { name, error })?;
             entries.push(entry);
         }
         entries.sort_by_key(|entry| entry.release);
@@ -150,6 +160,24 @@ impl Ledger {
         newest_first.filter(|entry| entry.status == Status::Verified)
     }
 
+    /// The last verified releases, the newest first, which must all stay deployable.
+    pub(crate) fn deployable(&self) -> impl Iterator<Item = &Entry> {
+        self.verified().take(DEPLOYABLE)
+    }
+
+    /// What should run where the image `digest` is meant to: the release that is on the way, if it has this image, as
+    /// it is not promoted before somebody has looked. Otherwise, the last verified one.
+    pub(crate) fn meant(&self, digest: Option<&str>) -> Option<&Entry> {
+        let is_on_the_way = |head: &&Entry| head.status == Status::Pending && digest == Some(&head.digest);
+        self.head().filter(is_on_the_way).or_else(|| self.current())
+    }
+
+    /// The entry that `revision` was registered for.
+    pub(crate) fn of_revision(&self, revision: &str) -> Option<&Entry> {
+        let mut entries = self.entries.iter().rev();
+        entries.find(|entry| entry.revision.as_deref() == Some(revision))
+    }
+
     /// A release by its number.
     pub(crate) fn find(&self, release: u64) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.release == release)
@@ -161,12 +189,22 @@ impl Ledger {
         entries.find(|entry| entry.hold && entry.fingerprint == fingerprint)
     }
 
-    /// Where a rollback goes by default: the last verified release that is neither held nor what `from` is.
+    /// Where a rollback goes by default.
     pub(crate) fn way_back(&self, from: Option<&Entry>) -> Option<&Entry> {
-        let is_other = |entry: &&Entry| from.is_none_or(|from| from.fingerprint != entry.fingerprint);
+        self.ways_back(from).next()
+    }
+
+    /// Where rollbacks can go, the nearest first: verified releases that are neither held nor what `from` is.
+    pub(crate) fn ways_back(&self, from: Option<&Entry>) -> impl Iterator<Item = &Entry> {
+        let is_other = move |entry: &&Entry| from.is_none_or(|from| from.fingerprint != entry.fingerprint);
         self.verified()
             .filter(is_other)
-            .find(|entry| self.held(&entry.fingerprint).is_none())
+            .filter(|entry| self.held(&entry.fingerprint).is_none())
+    }
+
+    /// The releases that must be there for rollbacks: the nearest that what runs now can be replaced by.
+    pub(crate) fn rollback_set(&self) -> impl Iterator<Item = &Entry> {
+        self.ways_back(self.current()).take(DEPLOYABLE)
     }
 
     /// The number of the next release.
@@ -175,9 +213,33 @@ impl Ledger {
     }
 }
 
+/// A parameter where the ledger is, and that is no entry of it.
+#[derive(Debug)]
+pub(crate) struct Unreadable {
+    name: String,
+    error: serde_json::Error,
+}
+
+impl Unreadable {
+    /// The command of `aws` that says what it was before.
+    pub(crate) fn history(&self) -> String {
+        format!("ssm get-parameter-history --name {}", self.name)
+    }
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "the parameter `{}` is not an entry of the ledger: {}",
+            self.name, self.error
+        )
+    }
+}
+
 /// Begins an entry; it is an error when its number was taken meanwhile.
 pub(crate) fn create(account: &Account<'_>, entry: &Entry) -> anyhow::Result<()> {
-    if account.create_parameter(&name(account, entry.release), &value(entry)?)? {
+    if account.create_parameter(&name(account.declared, entry.release), &value(entry)?)? {
         return Ok(());
     }
     let what = format!("somebody else has just begun release `{}`", entry.release);
@@ -190,16 +252,16 @@ pub(crate) fn create(account: &Account<'_>, entry: &Entry) -> anyhow::Result<()>
 
 /// Writes an entry as it is now.
 pub(crate) fn put(account: &Account<'_>, entry: &Entry) -> anyhow::Result<()> {
-    account.put_parameter(&name(account, entry.release), &value(entry)?)
+    account.put_parameter(&name(account.declared, entry.release), &value(entry)?)
 }
 
 /// Forgets what is older than the last entries that are kept, but never the last verified ones.
 pub(crate) fn prune(account: &Account<'_>, ledger: &Ledger) -> anyhow::Result<()> {
-    let kept: Vec<u64> = ledger.verified().take(5).map(|entry| entry.release).collect();
+    let kept: Vec<u64> = ledger.deployable().map(|entry| entry.release).collect();
     let surplus = ledger.entries.len().saturating_sub(KEPT);
     for entry in ledger.entries.iter().take(surplus) {
         if !kept.contains(&entry.release) && !entry.hold {
-            account.delete_parameter(&name(account, entry.release))?;
+            account.delete_parameter(&name(account.declared, entry.release))?;
         }
     }
     Ok(())
@@ -209,11 +271,12 @@ fn value(entry: &Entry) -> anyhow::Result<String> {
     Ok(serde_json::to_string(entry)?)
 }
 
-fn path(account: &Account<'_>) -> String {
-    format!("{}/releases", account.declared.parameters.prefix)
+/// Where the entries are in the parameter store.
+pub(crate) fn path(declared: &Declared) -> String {
+    format!("{}/releases", declared.parameters.prefix)
 }
 
-/// With leading zeroes, so that lists of names are in order.
-fn name(account: &Account<'_>, release: u64) -> String {
-    format!("{}/{release:06}", path(account))
+/// The parameter of a release; with leading zeroes, so that lists of names are in order.
+pub(crate) fn name(declared: &Declared, release: u64) -> String {
+    format!("{}/{release:06}", path(declared))
 }

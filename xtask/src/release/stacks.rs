@@ -55,28 +55,20 @@ impl Assembly {
         registry: Option<&str>,
         interrupt: &Interrupt,
     ) -> anyhow::Result<Self> {
-        npm::install(workspace, INFRA, interrupt)?;
-        ui::step(Mark::Run, format_args!("synthesising {}", place.environment));
-        let mut command = cdk(workspace);
-        command
-            .args(["synth", "--quiet"])
-            .args(["--context", &format!("environment={}", place.environment)]);
+        let mut context = Vec::new();
         if let Some(endpoint) = place.endpoint().filter(|_| place.target == Target::Local) {
-            command.args(["--context", &format!("endpoint={endpoint}")]);
-            if let Some(registry) = registry {
-                command.args(["--context", &format!("registry={registry}")]);
-            }
+            context.push(format!("endpoint={endpoint}"));
+            context.extend(registry.map(|registry| format!("registry={registry}")));
             if !place.is_stage()
                 && let Some(zone) = zone(place, endpoint)
             {
-                command.args(["--context", &format!("zone={zone}")]);
+                context.push(format!("zone={zone}"));
             }
         }
         if let Some(stage) = place.stage(workspace, interrupt)? {
-            command.args(["--context", &stage.context()]);
+            context.push(stage.context());
         }
-        process::run("cdk synth", &mut command, &workspace.log("cdk-synth"), interrupt)?;
-        let directory = assembly(workspace, &place.environment);
+        let directory = synthesise(workspace, &place.environment, &context, interrupt)?;
         if place.target == Target::Local {
             let mut filter = Command::new("node");
             filter
@@ -88,6 +80,15 @@ impl Assembly {
         Self::read(directory)
     }
 
+    /// Synthesises an environment as it is at AWS.
+    pub(crate) fn as_declared(
+        workspace: &Workspace,
+        environment: &str,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Self> {
+        Self::read(synthesise(workspace, environment, &[], interrupt)?)
+    }
+
     /// Reads what a synth wrote earlier.
     pub(crate) fn read(directory: PathBuf) -> anyhow::Result<Self> {
         let declared = Declared::read(&directory.join("declared.json"))?;
@@ -95,7 +96,7 @@ impl Assembly {
     }
 
     /// The template of a stack.
-    fn template(&self, stack: &str) -> anyhow::Result<Value> {
+    pub(crate) fn template(&self, stack: &str) -> anyhow::Result<Value> {
         let file = template_file(&self.directory, stack)?;
         let json = fs::read(&file).with_context(|| format!("`{}` cannot be read", file.display()))?;
         Ok(serde_json::from_slice(&json)?)
@@ -112,6 +113,24 @@ impl Assembly {
         }
         Ok(changed)
     }
+}
+
+/// Lets the CDK write the templates of an environment; where to.
+fn synthesise(
+    workspace: &Workspace,
+    environment: &str,
+    context: &[String],
+    interrupt: &Interrupt,
+) -> anyhow::Result<PathBuf> {
+    npm::install(workspace, INFRA, interrupt)?;
+    ui::step(Mark::Run, format_args!("synthesising {environment}"));
+    let mut command = cdk(workspace);
+    command
+        .args(["synth", "--quiet"])
+        .args(["--context", &format!("environment={environment}")])
+        .args(context.iter().flat_map(|one| ["--context", one]));
+    process::run("cdk synth", &mut command, &workspace.log("cdk-synth"), interrupt)?;
+    Ok(assembly(workspace, environment))
 }
 
 /// The hosted zone of an emulator, which names it by chance.

@@ -1,7 +1,7 @@
 //! Takes a release away again, by itself or because somebody asks.
 
 use super::follow::{self, Ending, Follow};
-use super::ledger::{self, Entry, Ledger, Status};
+use super::ledger::{self, DEPLOYABLE, Entry, Ledger, Status};
 use super::shape::Candidate;
 use super::time;
 use super::work::{Care, Report, Verdict, Work};
@@ -366,7 +366,7 @@ impl Work<'_> {
         for entry in ledger
             .verified()
             .filter(|entry| entry.release != target.release)
-            .take(5)
+            .take(DEPLOYABLE)
         {
             if self.unusable(entry)?.is_none() {
                 others.push(entry.name());

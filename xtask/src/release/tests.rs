@@ -8,7 +8,9 @@ mod model;
 use std::cell::RefCell;
 use std::time::Duration;
 
-use super::account::Account;
+use serde_json::Value;
+
+use super::account::{Account, Cloud};
 use super::checks;
 use super::follow::Pace;
 use super::ledger::{Entry, Ledger, Status};
@@ -16,8 +18,10 @@ use super::lock::{Held, Lock};
 use super::shape::Candidate;
 use super::who::Who;
 use super::work::{Care, Gate, Report, Verdict, Wishes, Work};
+use crate::aws::Failure;
 use crate::interrupt::Interrupt;
 use crate::verify::declared::Declared;
+use crate::verify::tests as verify;
 use model::{Model, digest, image, shape};
 
 /// A moment, for everything that has a time.
@@ -52,6 +56,37 @@ impl Gate for Looks {
     }
 }
 
+/// Expects at each look that `verify` finds in the ledger what the service runs, as it would hold that against it.
+struct Watched<'a> {
+    model: &'a Model,
+    looks: &'a Looks,
+}
+
+impl Gate for Watched<'_> {
+    fn check(&self, digest: &str, care: Care) -> anyhow::Result<Verdict> {
+        assert_eq!(
+            verify::look(&Uncounted(self.model), &declared(), Some(digest), &["B3", "E9"]),
+            ["B3 pass", "E9 pass"],
+            "{}, {care:?}",
+            said(self.model)
+        );
+        self.looks.check(digest, care)
+    }
+}
+
+/// Answers also when nobody is there to ask any more.
+struct Uncounted<'a>(&'a Model);
+
+impl Cloud for Uncounted<'_> {
+    fn json(&self, arguments: &[&str]) -> Result<Value, Failure> {
+        self.0.answer(arguments)
+    }
+
+    fn typed(&self, command: &str) -> String {
+        command.to_owned()
+    }
+}
+
 fn declared() -> Declared {
     Declared::parse(include_str!("../verify/tests/declared.json")).unwrap()
 }
@@ -82,7 +117,7 @@ fn run<T>(
     what(&Work {
         account: &account,
         lock: Some(&lock),
-        gate,
+        gate: &Watched { model, looks: gate },
         interrupt,
         pace: Pace {
             poll: Duration::ZERO,
@@ -127,7 +162,7 @@ fn roll_back(model: &Model, gate: &Looks, to: Option<u64>) -> anyhow::Result<Rep
 fn ledger(model: &Model) -> Ledger {
     let declared = declared();
     let account = Account {
-        cloud: model,
+        cloud: &Uncounted(model),
         declared: &declared,
     };
     Ledger::read(&account).unwrap()
@@ -167,6 +202,12 @@ fn expect_consistent(model: &Model, letter: char) {
     );
     let unfinished = |entry: &&Entry| matches!(entry.status, Status::Pending | Status::Failed);
     assert_eq!(ledger.entries.iter().find(unfinished), None);
+    assert_eq!(
+        verify::look(&Uncounted(model), &declared(), None, &["B3", "E9"]),
+        ["B3 pass", "E9 pass"],
+        "{}",
+        said(model)
+    );
 }
 
 #[test]

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::declared::Declared;
+use crate::release::answers;
+use crate::release::ledger::Ledger;
 
 /// Why a fact is not known.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +61,18 @@ impl Facts {
         Some(text(found, "/OutputValue"))
     }
 
+    /// The ledger of releases.
+    pub(crate) fn ledger(&self) -> Result<Ledger, Unknown> {
+        let parameters = answers::parameters(self.get("ledger")?).ok_or_else(|| Unknown {
+            reason: "the ledger of releases was not answered for".to_owned(),
+            hint: "look at it: `cargo xtask releases`".to_owned(),
+        })?;
+        Ledger::parse(parameters).map_err(|unreadable| Unknown {
+            reason: unreadable.to_string(),
+            hint: format!("look at what it was before: `aws {}`", unreadable.history()),
+        })
+    }
+
     /// Changes one answer, as a hand in the console would.
     #[cfg(test)]
     pub(crate) fn value_mut(&mut self, name: &str) -> Option<&mut Value> {
@@ -75,6 +89,16 @@ impl Facts {
 /// The name of what is known about the stack of a kind.
 pub(crate) fn stack_fact(kind: &str) -> String {
     format!("stack/{kind}")
+}
+
+/// The name of the template that the stack of a kind was deployed with.
+pub(crate) fn template_fact(kind: &str) -> String {
+    format!("template/{kind}")
+}
+
+/// The name of the template that the checkout has for the stack of a kind.
+pub(crate) fn synthesised_fact(kind: &str) -> String {
+    format!("synthesised/{kind}")
 }
 
 /// The elements of a list; none of anything else.

@@ -34,7 +34,9 @@ pub(crate) fn account(
 ) -> anyhow::Result<Facts> {
     let mut facts = Facts::default();
     for number in 0..questions::ROUNDS {
-        for (fact, answer) in ask_all(aws, questions::round(number, declared, &facts), interrupt) {
+        let mut questions = questions::round(number, declared, &facts);
+        questions.retain(|question| digest.is_none() || !question.is_beside_a_release());
+        for (fact, answer) in ask_all(aws, questions, interrupt) {
             facts.insert(fact, answer);
         }
         if let Some(digest) = digest {

@@ -1,7 +1,10 @@
 //! What to ask an account, in rounds: a later round needs names from the answers of an earlier one.
 
+use std::collections::BTreeSet;
+
 use super::declared::Declared;
-use super::facts::{Facts, list_at, stack_fact, text};
+use super::facts::{Facts, list_at, stack_fact, template_fact, text};
+use crate::release::ledger;
 
 /// How many rounds there are.
 pub(crate) const ROUNDS: usize = 3;
@@ -13,6 +16,13 @@ pub(crate) struct Question {
     pub(crate) fact: String,
     /// What follows `aws`.
     pub(crate) arguments: Vec<String>,
+}
+
+impl Question {
+    /// Whether only assertions look at it that say nothing about a release that is on its way.
+    pub(crate) fn is_beside_a_release(&self) -> bool {
+        self.fact == "images" || self.fact.starts_with("template/")
+    }
 }
 
 /// The questions of a round, with what is known by then.
@@ -46,7 +56,17 @@ fn first_account(declared: &Declared) -> Vec<Question> {
             "cloudformation describe-stacks --stack-name",
             &[&stack.name],
         ));
+        questions.push(ask(
+            template_fact(&stack.kind),
+            "cloudformation get-template --stack-name",
+            &[&stack.name],
+        ));
     }
+    questions.push(ask(
+        "ledger",
+        "ssm get-parameters-by-path --path",
+        &[&ledger::path(declared)],
+    ));
     let digest = &declared.parameters.image_digest;
     questions.push(ask("released", "ssm get-parameter --name", &[digest]));
     for name in &declared.secrets.names {
@@ -97,7 +117,7 @@ fn first_services(declared: &Declared) -> Vec<Question> {
         ),
         ask(
             "revisions",
-            "ecs list-task-definitions --status ACTIVE --sort DESC --max-items 10 --family-prefix",
+            "ecs list-task-definitions --status ACTIVE --sort DESC --max-items 100 --family-prefix",
             &[family],
         ),
         ask(
@@ -172,6 +192,9 @@ fn second(declared: &Declared, facts: &Facts) -> Vec<Question> {
         if !arns.is_empty() {
             let arguments = [&["--cluster", cluster, "--tasks"][..], &arns].concat();
             questions.push(ask(fact, "ecs describe-tasks", &arguments));
+            if fact == "tasks" {
+                questions.push(ask("protection", "ecs get-task-protection", &arguments));
+            }
         }
     }
     let repository = &*declared.registry.repository;
@@ -181,6 +204,17 @@ fn second(declared: &Declared, facts: &Facts) -> Vec<Question> {
         questions.push(ask("image", "ecr describe-images", &of_image));
         let of_scan = ["--repository-name", repository, "--image-id", &image];
         questions.push(ask("scan", "ecr describe-image-scan-findings", &of_scan));
+    }
+    if let Ok(ledger) = facts.ledger() {
+        let images: BTreeSet<String> = ledger
+            .rollback_set()
+            .map(|entry| format!("imageDigest={}", entry.digest))
+            .collect();
+        let images: Vec<&str> = images.iter().map(String::as_str).collect();
+        if !images.is_empty() {
+            let arguments = [&["--repository-name", repository, "--image-ids"][..], &images].concat();
+            questions.push(ask("images", "ecr describe-images", &arguments));
+        }
     }
     if let Some(key) = facts.text("key", "/KeyMetadata/KeyId") {
         questions.push(ask(

@@ -58,6 +58,8 @@ pub(crate) struct View<'a> {
     pub(crate) declared: &'a Declared,
     /// What is.
     pub(crate) facts: &'a Facts,
+    /// The image of a release that is not promoted yet, if it is about one.
+    pub(crate) digest: Option<&'a str>,
     /// Seconds since 1970.
     pub(crate) now: f64,
 }

@@ -7,6 +7,7 @@ mod listener;
 mod live;
 mod load_balancer;
 mod network;
+mod release;
 mod service;
 mod target_group;
 mod task_definition;
@@ -25,6 +26,9 @@ pub(crate) struct Group {
     /// The rows.
     pub(crate) rows: &'static [Row],
 }
+
+/// What says nothing about a release that is on its way, and is not held against it.
+pub(crate) const BESIDE_A_RELEASE: [&str; 3] = ["A6", "E10", "F2"];
 
 /// All groups in the order of their letters.
 pub(crate) const GROUPS: &[Group] = &[

@@ -1,18 +1,22 @@
 //! The assertions over recorded answers: a healthy environment, in which one fact at a time is changed.
 
+mod ledger;
 mod mutations;
 
 use std::collections::BTreeSet;
+use std::fs;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::declared::Declared;
-use super::facts::{Facts, Unknown};
+use super::facts::{Facts, Unknown, synthesised_fact};
 use super::report::{Report, Verdict};
 use super::row::{Depth, View};
-use super::rows::GROUPS;
-use super::{Resolve, letters, questions};
+use super::rows::{BESIDE_A_RELEASE, GROUPS};
+use super::{Resolve, add_templates, letters, questions};
 use crate::aws::Aws;
+use crate::release::Cloud;
+use crate::release::stacks::Assembly;
 
 /// A moment after the tasks of the recording were started and before its certificate ends.
 const NOW: f64 = 1_795_600_200.0;
@@ -30,6 +34,13 @@ fn healthy() -> Facts {
     facts
 }
 
+fn not_asked() -> Unknown {
+    Unknown {
+        reason: "AccessDenied".to_owned(),
+        hint: "ask somebody".to_owned(),
+    }
+}
+
 fn account() -> Aws {
     Aws {
         region: "us-east-1".to_owned(),
@@ -44,9 +55,44 @@ fn report(facts: &Facts) -> Report {
     let view = View {
         declared: &declared(),
         facts,
+        digest: None,
         now: NOW,
     };
     Report::make(GROUPS, Depth::Full, &[], &view)
+}
+
+/// What is said of each of `ids` where `cloud` answers, and nothing else is known than what it has of releases:
+/// `B3 pass`.
+pub(crate) fn look(
+    cloud: &dyn Cloud,
+    declared: &Declared,
+    digest: Option<&str>,
+    ids: &[&str],
+) -> Vec<String> {
+    const ASKED: [&str; 5] = ["ledger", "service", "task definition", "revisions", "images"];
+    let mut facts = Facts::default();
+    for number in 0..questions::ROUNDS {
+        for question in questions::round(number, declared, &facts) {
+            if !ASKED.contains(&&*question.fact) {
+                continue;
+            }
+            let arguments: Vec<&str> = question.arguments.iter().map(String::as_str).collect();
+            let answer = match cloud.json(&arguments) {
+                Err(failure) if failure.is_absence() => Value::Null,
+                answer => answer.unwrap(),
+            };
+            facts.insert(question.fact, Ok(answer));
+        }
+    }
+    let view = View {
+        declared,
+        facts: &facts,
+        digest,
+        now: NOW,
+    };
+    let report = Report::make(GROUPS, Depth::Full, &[], &view);
+    let lines = report.lines().filter(|line| ids.contains(&line.id));
+    lines.map(|line| format!("{} {}", line.id, line.word())).collect()
 }
 
 /// The ids of the lines that have `word`.
@@ -90,11 +136,7 @@ fn what_is_not_known_fails_nothing() {
         .collect();
     for name in names {
         let mut facts = healthy();
-        let unknown = Unknown {
-            reason: "AccessDenied".to_owned(),
-            hint: "ask somebody".to_owned(),
-        };
-        facts.insert(&*name, Err(unknown));
+        facts.insert(&*name, Err(not_asked()));
         let report = report(&facts);
         assert_eq!(ids(&report, "fail"), [""; 0], "without `{name}`");
         assert!(report.count("unknown") > 0, "nothing looks at `{name}`");
@@ -120,7 +162,10 @@ fn every_question_is_asked_once_and_only_for_what_is_looked_at() {
             );
         }
     }
-    let from_elsewhere = |name: &&str| name.starts_with("live/") || name.starts_with("drift/");
+    let from_elsewhere = |name: &&str| {
+        let elsewhere = ["live/", "drift/", "synthesised/"];
+        elsewhere.iter().any(|prefix| name.starts_with(prefix))
+    };
     let recorded: BTreeSet<String> = facts
         .names()
         .filter(|name| !from_elsewhere(name))
@@ -202,6 +247,7 @@ fn a_quick_run_leaves_out_what_takes_patience_unless_it_is_asked_for() {
     let view = View {
         declared: &declared(),
         facts: &facts,
+        digest: None,
         now: NOW,
     };
     let all = |depth, also: &[&str]| ids(&Report::make(GROUPS, depth, also, &view), "pass").len();
@@ -219,6 +265,56 @@ fn what_an_emulator_has_not_is_left_out_and_nothing_else() {
         assert!(!left.leave_out(id), "`{id}` is listed twice");
     }
     assert_eq!(left.lines().count(), before - super::emulated::LEFT_OUT.len());
+}
+
+#[test]
+fn a_declaration_without_its_templates_says_nothing_about_what_is_deployed() {
+    let directory = tempfile::tempdir().unwrap();
+    let assembly = Assembly {
+        directory: directory.path().to_owned(),
+        declared: declared(),
+    };
+    let mut facts = healthy();
+    add_templates(&assembly, &mut facts);
+    assert_eq!(ids(&report(&facts), "unknown"), ["A6"]);
+    assert!(said(&report(&facts), "A6").1.contains("leave `--declared` out"));
+
+    let mut artifacts = serde_json::Map::new();
+    for stack in &assembly.declared.account.stacks {
+        let file = format!("{}.template.json", stack.kind);
+        let template = healthy().get(&synthesised_fact(&stack.kind)).unwrap().to_string();
+        fs::write(directory.path().join(&file), template).unwrap();
+        let properties = json!({ "stackName": stack.name, "templateFile": file });
+        artifacts.insert(stack.name.clone(), json!({ "properties": properties }));
+    }
+    let manifest = json!({ "artifacts": artifacts }).to_string();
+    fs::write(directory.path().join("manifest.json"), manifest).unwrap();
+    add_templates(&assembly, &mut facts);
+    assert_eq!(ids(&report(&facts), "unknown"), [""; 0]);
+    assert!(ids(&report(&facts), "pass").contains(&"A6"));
+}
+
+#[test]
+fn what_says_nothing_about_a_release_on_its_way_is_neither_asked_nor_held_against_it() {
+    let (declared, facts) = (declared(), healthy());
+    let mut left = report(&facts);
+    for id in BESIDE_A_RELEASE {
+        assert!(left.leave_out(id), "there is no assertion `{id}`");
+    }
+    let mut asked = healthy();
+    for number in 0..questions::ROUNDS {
+        for question in questions::round(number, &declared, &facts) {
+            if question.is_beside_a_release() {
+                asked.insert(question.fact, Err(not_asked()));
+            }
+        }
+    }
+    let mut unknown = report(&asked);
+    assert_eq!(ids(&unknown, "unknown"), ["A6", "F2"]);
+    for id in BESIDE_A_RELEASE {
+        unknown.leave_out(id);
+    }
+    assert_eq!(unknown.count("unknown"), 0);
 }
 
 #[test]

@@ -158,7 +158,8 @@ impl Model {
         *active.next_back().unwrap().0
     }
 
-    fn answer(&self, arguments: &[&str]) -> Result<Value, Failure> {
+    /// What it answers, without counting.
+    pub(super) fn answer(&self, arguments: &[&str]) -> Result<Value, Failure> {
         let mut state = self.state.borrow_mut();
         let option = |name: &str| {
             let at = arguments.iter().position(|argument| *argument == name)?;
@@ -171,11 +172,16 @@ impl Model {
             ("cloudformation", "describe-stacks") => state.stacks(option("--stack-name")),
             ("ecs", verb) => state.ecs(verb, arguments, &of),
             ("ecr", "describe-images") => {
-                let digest = of("--image-ids").trim_start_matches("imageDigest=");
-                match state.images.get(digest) {
-                    Some(status) => Ok(json!({ "imageDetails": [{ "imageStatus": status }] })),
-                    None => Err(failure("ImageNotFoundException", "no such image")),
-                }
+                let digests = arguments
+                    .iter()
+                    .filter_map(|argument| argument.strip_prefix("imageDigest="));
+                let images = digests.map(|digest| {
+                    let status = state.images.get(digest)?;
+                    Some(json!({ "imageDigest": digest, "imageStatus": status }))
+                });
+                let images: Option<Vec<Value>> = images.collect();
+                let images = images.ok_or_else(|| failure("ImageNotFoundException", "no such image"))?;
+                Ok(json!({ "imageDetails": images }))
             }
             ("ecr", "batch-get-image") => Ok(json!({ "images": [{ "imageManifest": "{}" }] })),
             ("ecr", "put-image") => {
@@ -352,12 +358,10 @@ impl State {
                 Ok(json!({}))
             }
             "list-task-definitions" => {
-                let mut active = self
-                    .revisions
-                    .iter()
-                    .filter(|(_, (.., status))| *status == "ACTIVE");
-                let newest = active.next_back().map(|(number, _)| revision(*number));
-                Ok(json!({ "taskDefinitionArns": [newest] }))
+                let newest_first = self.revisions.iter().rev();
+                let active = newest_first.filter(|(_, (.., status))| *status == "ACTIVE");
+                let active: Vec<String> = active.map(|(number, _)| revision(*number)).collect();
+                Ok(json!({ "taskDefinitionArns": active }))
             }
             "describe-task-definition" => {
                 let number = number(of("--task-definition"));

@@ -1,7 +1,8 @@
 //! A: the account is the right one, and its stacks are whole.
 
+use crate::release::answers;
 use crate::verify::declared::Stack;
-use crate::verify::facts::{Unknown, list_at, stack_fact, text};
+use crate::verify::facts::{Unknown, list_at, stack_fact, synthesised_fact, template_fact, text};
 use crate::verify::row::{Depth, Finding, Row, View};
 
 pub(crate) const ROWS: &[Row] = &[
@@ -10,6 +11,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("A3", "stacks are protected", protection),
     Row::new("A4", "the parameter has the digest of the live image", digest),
     Row::new("A5", "stacks are as their templates say", drift).from(Depth::Full),
+    Row::new("A6", "templates are those of this checkout", templates),
 ];
 
 fn account(view: &View<'_>) -> Result<Finding, Unknown> {
@@ -106,6 +108,30 @@ fn digest(view: &View<'_>) -> Result<Finding, Unknown> {
     Ok(Finding::same(running, parameter).aws(format!(
         "ssm put-parameter --overwrite --type String --name {name} --value {running}"
     )))
+}
+
+fn templates(view: &View<'_>) -> Result<Finding, Unknown> {
+    let mut off = Vec::new();
+    for stack in &view.declared.account.stacks {
+        let wanted = view.fact(&synthesised_fact(&stack.kind))?;
+        match answers::template(view.fact(&template_fact(&stack.kind))?) {
+            Some(live) if live == *wanted => {}
+            Some(_) => off.push(format!("{} differs", stack.kind)),
+            None => off.push(format!("{} absent", stack.kind)),
+        }
+    }
+    let environment = &view.declared.environment;
+    let actual = if off.is_empty() {
+        "each the same".to_owned()
+    } else {
+        off.join(", ")
+    };
+    Ok(
+        Finding::said(off.is_empty(), "each the same", actual).or_do(format!(
+            "from a checkout of what should be there: `cargo xtask deploy --env {environment} --infra-only \
+         --token-file FILE`; what it would change: `cargo xtask diff --env {environment}`"
+        )),
+    )
 }
 
 fn drift(view: &View<'_>) -> Result<Finding, Unknown> {

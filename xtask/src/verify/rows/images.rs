@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::release;
 use crate::verify::facts::{Unknown, list_at, seconds, text};
 use crate::verify::row::{Finding, Row, View};
 
@@ -14,20 +15,16 @@ pub(crate) const ROWS: &[Row] = &[
             "" => "ACTIVE".to_owned(),
             other => other.to_owned(),
         };
-        let repository = &view.declared.registry.repository;
-        let restore = format!(
-            "ecr update-image-storage-class --repository-name {repository} --image-id imageDigest={digest} \
-             --target-storage-class STANDARD"
-        );
         let finding = Finding::same(format!("{digest} ACTIVE"), format!("{found} {status}").trim());
         Ok(if found.is_empty() {
             finding.or_do(
                 "build the released commit again and push it: tasks that are lost now do not come back",
             )
         } else {
-            finding.aws(restore)
+            finding.aws(restore(view, &digest))
         })
     }),
+    Row::new("F2", "the images of the last releases are there", release::images),
     Row::new("F3", "tags never move", |view| {
         let registry = &view.declared.registry;
         let actual = view.text("repository", "/repositories/0/imageTagMutability")?;
@@ -70,6 +67,15 @@ pub(crate) const SECRETS: &[Row] = &[
         may(view, "task role may", "implicitDeny", "taskRoleArn")
     }),
 ];
+
+/// The command that makes an archived image one that tasks can pull.
+pub(crate) fn restore(view: &View<'_>, digest: &str) -> String {
+    let repository = &view.declared.registry.repository;
+    format!(
+        "ecr update-image-storage-class --repository-name {repository} --image-id imageDigest={digest} \
+         --target-storage-class STANDARD"
+    )
+}
 
 fn lifecycle(view: &View<'_>) -> Result<Finding, Unknown> {
     let registry = &view.declared.registry;

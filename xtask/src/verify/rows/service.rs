@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::release;
 use crate::verify::facts::{Unknown, list_at, text};
 use crate::verify::row::{Finding, Row, View};
 
@@ -12,6 +13,7 @@ pub(crate) const ROWS: &[Row] = &[
         same(view, "ACTIVE", "/services/0/status")
     }),
     Row::new("B2", "the rollout is completed", rollout),
+    Row::new("B3", "the service runs what the ledger says", release::revision),
     Row::new("B4", "as many tasks run as wanted", count),
     Row::new("B5", "healthy tasks during a deployment", |view| {
         let service = &view.declared.service;
@@ -179,7 +181,7 @@ pub(crate) fn events(view: &View<'_>) -> String {
 }
 
 /// The service, for rows in which silence means the default.
-fn existing<'a>(view: &View<'a>) -> Result<&'a Value, Unknown> {
+pub(crate) fn existing<'a>(view: &View<'a>) -> Result<&'a Value, Unknown> {
     let answer = view.fact("service")?;
     if answer.pointer("/services/0").is_some() {
         return Ok(answer);

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::release;
 use crate::verify::facts::{Unknown, list_at, text};
 use crate::verify::row::{Finding, Row, View};
 
@@ -50,6 +51,8 @@ pub(crate) const ROWS: &[Row] = &[
         );
         Ok(shaped(view, Finding::same(expected, actual)))
     }),
+    Row::new("E9", "tags say which release it is", release::tags),
+    Row::new("E10", "the last releases could run again", release::revisions),
     Row::new("E11", "processor time and memory", |view| {
         let wanted = &view.declared.task_definition;
         let at = |name: &str| view.text("task definition", &format!("/taskDefinition/{name}"));
@@ -117,8 +120,13 @@ fn newest(view: &View<'_>) -> Result<Finding, Unknown> {
     let newest = view.text("revisions", "/taskDefinitionArns/0")?;
     let status = view.text("task definition", "/taskDefinition/status")?;
     let finding = Finding::same(format!("{runs} ACTIVE"), format!("{newest} {status}"));
+    let meant = view.facts.ledger().ok();
+    let meant = meant.as_ref().and_then(|ledger| ledger.meant(view.digest));
+    let is_meant = meant.is_some_and(|meant| meant.revision.as_ref() == Some(&newest));
     Ok(if newest == runs {
         shaped(view, finding)
+    } else if is_meant {
+        finding.or_do("see B3: the newest is the one that should run")
     } else {
         finding.aws(format!(
             "ecs deregister-task-definition --task-definition {newest}"

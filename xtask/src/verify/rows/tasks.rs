@@ -73,7 +73,35 @@ pub(crate) const ROWS: &[Row] = &[
                 .then(|| format!("{} exit code {code}{overran}", short(task)))
         })
     }),
+    Row::new("D7", "no task is kept from being replaced", protection),
 ];
+
+/// Nothing here protects a task, and one that is protected holds up every deployment.
+fn protection(view: &View<'_>) -> Result<Finding, Unknown> {
+    let protected: Vec<&Value> = list_at(view.fact("protection")?, "/protectedTasks")
+        .filter(|task| text(task, "/protectionEnabled") == "true")
+        .collect();
+    let said: Vec<String> = protected
+        .iter()
+        .map(|task| format!("{} until {}", short(task), text(task, "/expirationDate")))
+        .collect();
+    let names: Vec<String> = protected.iter().map(|task| short(task)).collect();
+    let cluster = &view.declared.service.cluster;
+    let lift = |tasks: &[String]| {
+        format!(
+            "ecs update-task-protection --cluster {cluster} --no-protection-enabled --tasks {}",
+            tasks.join(" ")
+        )
+    };
+    // The call takes ten.
+    let fixes: Vec<String> = names.chunks(10).map(lift).collect();
+    let actual = if said.is_empty() {
+        "none".to_owned()
+    } else {
+        said.join(", ")
+    };
+    Ok(Finding::said(said.is_empty(), "none", actual).aws(fixes.join("\n")))
+}
 
 fn one(view: &View<'_>, wanted: String, pointer: &str) -> Result<Finding, Unknown> {
     let live: BTreeSet<_> = list_at(view.fact("tasks")?, "/tasks")
