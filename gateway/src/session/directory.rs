@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use moka::sync::Cache;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use tokio::sync::Semaphore;
 
 use crate::clock::Clock;
 use crate::id::{self, UserId};
@@ -23,6 +24,9 @@ const CACHE_TTL: Duration = Duration::from_mins(1);
 const ROW_TIMEOUT: Duration = Duration::from_secs(1);
 /// Sessions remembered per task. Forgetting one costs a single read.
 const CACHE_CAPACITY: u64 = 50_000;
+/// Rows of new sessions that are written at one time. One more is not written: a store that is slower than clients come
+/// must not fill the memory with what waits for it, and a session works without its row.
+const ROWS_AT_ONCE: usize = 256;
 /// How long the mark of an ended session is kept. No client holds on to an id for longer.
 const TOMBSTONE_TTL: Duration = Duration::from_hours(30 * 24);
 
@@ -102,6 +106,7 @@ pub struct Sessions {
     known: Cache<SessionKey, Known>,
     clock: Clock,
     idle_ttl: Duration,
+    rows: Arc<Semaphore>,
 }
 
 impl Sessions {
@@ -117,6 +122,7 @@ impl Sessions {
             known,
             clock,
             idle_ttl,
+            rows: Arc::new(Semaphore::new(ROWS_AT_ONCE)),
         }
     }
 
@@ -177,6 +183,12 @@ impl Sessions {
 
     /// Stores what `initialize` said about the client. Best effort: the session works without.
     pub async fn remember(&self, session: &Session, user: &UserId, name: &str, version: &str) {
+        let Ok(_turn) = self.rows.try_acquire() else {
+            tracing::debug!(
+                "session row was not stored: too many are on their way; the session works without it"
+            );
+            return;
+        };
         let row = SessionRow {
             client_name: name.chars().take(100).collect(),
             client_version: version.chars().take(50).collect(),
@@ -317,6 +329,7 @@ mod tests {
     use tokio::time::Instant;
 
     use super::*;
+    use crate::lifecycle::Lifecycle;
     use crate::secret::Keyring;
     use crate::store::faults::{self, Fault, Faults};
 
@@ -339,6 +352,25 @@ mod tests {
             sessions.open(&id, &user).await.unwrap();
         }
         assert!(start.elapsed() <= ROW_TIMEOUT, "{:?}", start.elapsed());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn sessions_that_come_faster_than_the_store_takes_their_rows_do_not_pile_up() {
+        let (sessions, engine, user) = sessions().await;
+        engine.always(Fault::Hang);
+        let (asked, lifecycle) = (engine.requests(), Lifecycle::new());
+        let mut ids = Vec::new();
+        for _ in 0..2 * ROWS_AT_ONCE {
+            let (id, session) = sessions.start(&user, "2025-11-25", Transport::Streamable, 0);
+            ids.push(id);
+            let (sessions, user) = (sessions.clone(), user.clone());
+            lifecycle.spawn(async move { sessions.remember(&session, &user, "client", "1").await });
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(engine.requests() - asked, ROWS_AT_ONCE);
+        for id in ids {
+            sessions.open(&id, &user).await.unwrap();
+        }
     }
 
     #[tokio::test(start_paused = true)]
