@@ -3,8 +3,13 @@
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+
+/// How soon a pause notices that it is over.
+const STEP: Duration = Duration::from_millis(100);
 
 /// Raised once somebody asks this process to stop. Cheap to clone.
 #[derive(Clone, Debug, Default)]
@@ -31,6 +36,18 @@ impl Interrupt {
             Err(Interrupted)
         } else {
             Ok(())
+        }
+    }
+
+    /// Waits for `length`, or until it is time to stop.
+    pub(crate) fn pause(&self, length: Duration) {
+        let end = Instant::now() + length;
+        while !self.is_raised() {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            thread::sleep(left.min(STEP));
         }
     }
 

@@ -388,7 +388,7 @@ impl Account<'_> {
             .collect())
     }
 
-    /// Tasks of the service, as ECS describes them: `RUNNING` (wanted to run) or `STOPPED`.
+    /// Tasks of the service, as ECS describes them: `RUNNING` (wanted to run) or `STOPPED`; none without a service.
     pub(crate) fn tasks(&self, desired: &str) -> anyhow::Result<Vec<Value>> {
         let (cluster, service) = self.names();
         let arguments = [
@@ -399,7 +399,7 @@ impl Account<'_> {
             "--service-name",
             service,
         ];
-        let answer = self.ask("ecs list-tasks", &arguments)?;
+        let answer = self.ask_about("ecs list-tasks", &arguments)?.unwrap_or_default();
         let arns: Vec<String> = list_at(&answer, "/taskArns").map(|arn| text(arn, "")).collect();
         // The call takes a hundred.
         let arns: Vec<&str> = arns.iter().take(100).map(String::as_str).collect();
@@ -439,39 +439,39 @@ impl Account<'_> {
         format!("{container}/{container}/{id}")
     }
 
-    /// Lines of the log group between two times in milliseconds, of some streams or of all.
-    pub(crate) fn log_events(&self, streams: &[String], from: u64, until: u64) -> anyhow::Result<Vec<Value>> {
+    /// Lines of the log group between two times in milliseconds, of the streams whose names begin with `prefix`; `None`
+    /// when there is no such group.
+    pub(crate) fn log_events(
+        &self,
+        prefix: &str,
+        from: u64,
+        until: u64,
+    ) -> anyhow::Result<Option<Vec<Value>>> {
         let (from, until) = (from.to_string(), until.to_string());
         let group = &*self.declared.task_definition.log_group;
-        let mut arguments = vec![
-            "--log-group-name",
-            group,
-            "--start-time",
-            &from,
-            "--end-time",
-            &until,
-        ];
-        if !streams.is_empty() {
-            arguments.push("--log-stream-names");
-            arguments.extend(streams.iter().map(String::as_str));
+        let mut arguments = vec!["--start-time", &from, "--end-time", &until];
+        arguments.extend(["--log-group-name", group]);
+        if !prefix.is_empty() {
+            arguments.extend(["--log-stream-name-prefix", prefix]);
         }
-        let answer = self
-            .ask_about("logs filter-log-events", &arguments)?
-            .unwrap_or_default();
-        Ok(list_at(&answer, "/events").cloned().collect())
+        let answer = self.ask_about("logs filter-log-events", &arguments)?;
+        // An emulator may not know of prefixes.
+        let is_wanted = |event: &&Value| text(event, "/logStreamName").starts_with(prefix);
+        Ok(answer.map(|answer| list_at(&answer, "/events").filter(is_wanted).cloned().collect()))
     }
 
-    /// Healthy and all targets of the load balancer.
+    /// Healthy and all targets of the load balancer, when it has a target group.
     pub(crate) fn targets(&self) -> anyhow::Result<Option<(usize, usize)>> {
         let Some(group) = self.output("target_group_arn")? else {
             return Ok(None);
         };
-        let answer = self.ask("elbv2 describe-target-health", &["--target-group-arn", &group])?;
-        let states: Vec<String> = list_at(&answer, "/TargetHealthDescriptions")
-            .map(|target| text(target, "/TargetHealth/State"))
-            .collect();
-        let healthy = states.iter().filter(|state| *state == "healthy").count();
-        Ok(Some((healthy, states.len())))
+        let wanted = ["--target-group-arn", &*group];
+        let Some(answer) = self.ask_about("elbv2 describe-target-health", &wanted)? else {
+            return Ok(None);
+        };
+        let all: Vec<&Value> = list_at(&answer, "/TargetHealthDescriptions").collect();
+        let is_healthy = |target: &&&Value| text(target, "/TargetHealth/State") == "healthy";
+        Ok(Some((all.iter().filter(is_healthy).count(), all.len())))
     }
 
     fn names(&self) -> (&str, &str) {

@@ -275,6 +275,13 @@ impl Revision {
             .collect()
     }
 
+    /// The image of one container.
+    pub(crate) fn image_of(&self, container: &str) -> Option<String> {
+        list_at(&self.input, "/containerDefinitions")
+            .find(|definition| text(definition, "/name") == container)
+            .map(|definition| text(definition, "/image"))
+    }
+
     /// What its containers get from Secrets Manager: the secrets, without the part of one that is taken.
     pub(crate) fn secrets(&self) -> Vec<String> {
         let mut secrets: Vec<String> = list_at(&self.input, "/containerDefinitions")

@@ -1,8 +1,11 @@
 //! What must hold before a release changes anything, each with a way out.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 
 use super::account::Account;
+use super::answers::{Brief, Stack};
 use super::ledger::{Ledger, Status};
 use super::shape;
 use super::stacks;
@@ -91,9 +94,15 @@ pub(crate) fn of_account(account: &Account<'_>) -> anyhow::Result<Vec<Check>> {
         _ => Check::holds("account", format!("{live} in {}", declared.account.region)),
     };
     let mut checks = vec![identity];
-    let mut all = account.stacks()?;
-    for stack in &declared.account.stacks {
-        let Some(live) = all.remove(&stack.name).filter(|live| !live.is_absent()) else {
+    checks.extend(of_stacks(account, &account.stacks()?));
+    Ok(checks)
+}
+
+/// Each stack can be deployed to, is not there yet, or can be waited for.
+pub(crate) fn of_stacks(account: &Account<'_>, all: &BTreeMap<String, Stack>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    for stack in &account.declared.account.stacks {
+        let Some(live) = all.get(&stack.name).filter(|live| !live.is_absent()) else {
             checks.push(Check::note("stack", format!("{} is not there yet", stack.name)));
             continue;
         };
@@ -110,11 +119,11 @@ pub(crate) fn of_account(account: &Account<'_>) -> anyhow::Result<Vec<Check>> {
             checks.push(Check::broken(
                 "stack",
                 format!("{} is {}{reason}", stack.name, live.status),
-                stacks::way_out(account, &declared.environment, &stack.kind, &stack.name, &live),
+                stacks::way_out(account, stack, live),
             ));
         }
     }
-    Ok(checks)
+    checks
 }
 
 /// Secrets that tasks start with: there, with a value, and readable by the role that starts them. No value is read.
@@ -181,10 +190,7 @@ pub(crate) fn of_open_deployment(account: &Account<'_>, ledger: &Ledger) -> anyh
         .head()
         .filter(|head| matches!(head.status, Status::Pending | Status::Failed))
         .and_then(|head| head.revision.clone());
-    let open = account
-        .deployments()?
-        .into_iter()
-        .find(super::answers::Brief::is_open);
+    let open = account.deployments()?.into_iter().find(Brief::is_open);
     let Some(open) = open else {
         return Ok(Check::holds(WHAT, "none"));
     };

@@ -1,7 +1,6 @@
 //! Follows a deployment to its end, and says on the way what the service and its tasks say.
 
 use std::collections::BTreeSet;
-use std::thread;
 use std::time::Duration;
 
 use super::account::Account;
@@ -12,8 +11,38 @@ use crate::ui::{self, Mark};
 
 /// How many lines of a stopped task are shown.
 const LAST_LINES: usize = 50;
-/// How many questions in a row may fail: the deployment goes on without us.
+/// How many questions in a row may fail: what is looked at goes on without us.
 const FAILURES: u32 = 12;
+
+/// What keeps a look that takes minutes from ending with one question that fails.
+#[derive(Debug, Default)]
+pub(super) struct Patience {
+    failures: u32,
+}
+
+impl Patience {
+    /// The answer; none where it is asked again, or nobody wants to know any more.
+    pub(super) fn take<T>(
+        &mut self,
+        answer: anyhow::Result<T>,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<Option<T>> {
+        match answer {
+            Ok(answer) => {
+                self.failures = 0;
+                Ok(Some(answer))
+            }
+            // Ctrl-C reaches the `aws` that is running, too.
+            Err(_) if interrupt.is_raised() => Ok(None),
+            Err(error) if self.failures == FAILURES => Err(error),
+            Err(error) => {
+                self.failures += 1;
+                ui::step(Mark::Run, format_args!("asking again: {error:#}"));
+                Ok(None)
+            }
+        }
+    }
+}
 
 /// How patient to be.
 #[derive(Clone, Copy, Debug)]
@@ -74,26 +103,22 @@ impl<'a> Follow<'a> {
         interrupt: &Interrupt,
         mut between: impl FnMut() -> anyhow::Result<()>,
     ) -> anyhow::Result<Ending> {
-        let mut failures = 0;
+        let mut patience = Patience::default();
         for _ in 0..pace.looks {
             if interrupt.is_raised() {
                 return Ok(Ending::Detached);
             }
             between()?;
-            match self.look() {
-                Ok(Some(ending)) => return Ok(ending),
-                Ok(None) => failures = 0,
-                // Ctrl-C reaches the `aws` that is running, too.
-                Err(_) if interrupt.is_raised() => return Ok(Ending::Detached),
-                Err(error) if failures == FAILURES => return Err(error),
-                Err(error) => {
-                    failures += 1;
-                    ui::step(Mark::Run, format_args!("asking again: {error:#}"));
-                }
+            if let Some(ending) = patience.take(self.look(), interrupt)?.flatten() {
+                return Ok(ending);
             }
-            thread::sleep(pace.poll);
+            interrupt.pause(pace.poll);
         }
-        Ok(Ending::Late)
+        Ok(if interrupt.is_raised() {
+            Ending::Detached
+        } else {
+            Ending::Late
+        })
     }
 
     fn look(&mut self) -> anyhow::Result<Option<Ending>> {
@@ -196,10 +221,19 @@ impl<'a> Follow<'a> {
     }
 }
 
-/// Why a task stopped, with the last lines that it wrote.
-pub(crate) fn tell_task(account: &Account<'_>, task: &StoppedTask) {
+/// Says why a task stopped, with the last lines that it wrote.
+fn tell_task(account: &Account<'_>, task: &StoppedTask) {
+    let (why, details) = last_words(account, task);
+    ui::step(Mark::Fail, why);
+    for line in details {
+        ui::detail(&line);
+    }
+}
+
+/// Why a task stopped; then what its containers came to, and the last lines that it wrote.
+pub(super) fn last_words(account: &Account<'_>, task: &StoppedTask) -> (String, Vec<String>) {
     let id = task.arn.rsplit('/').next().unwrap_or_default();
-    ui::step(Mark::Fail, format_args!("task {id} stopped: {}", task.reason));
+    let mut details = Vec::new();
     for (name, code, reason) in &task.containers {
         let code = if code.is_empty() {
             "it never ran".to_owned()
@@ -211,13 +245,14 @@ pub(crate) fn tell_task(account: &Account<'_>, task: &StoppedTask) {
         } else {
             format!(": {reason}")
         };
-        ui::detail(&format!("container {name}: {code}{reason}"));
+        details.push(format!("container {name}: {code}{reason}"));
     }
     match account.last_lines(&task.arn, LAST_LINES) {
-        Ok(lines) if lines.is_empty() => ui::detail("it wrote no line"),
-        Ok(lines) => ui::detail(&lines.join("\n")),
-        Err(error) => ui::detail(&format!("its last lines cannot be read: {error:#}")),
+        Ok(lines) if lines.is_empty() => details.push("it wrote no line".to_owned()),
+        Ok(lines) => details.extend(lines),
+        Err(error) => details.push(format!("its last lines cannot be read: {error:#}")),
     }
+    (format!("task {id} stopped: {}", task.reason), details)
 }
 
 /// What the gateway and the kernel mean by an exit code.
@@ -282,7 +317,7 @@ pub(crate) fn bake(
             tell_task(account, task);
             return Ok(Some(format!("{} tasks died: {}", died.len(), task.reason)));
         }
-        thread::sleep(pace.poll);
+        interrupt.pause(pace.poll);
     }
     Ok(None)
 }

@@ -79,7 +79,7 @@ impl Place {
         };
         Pace {
             poll: Duration::from_secs(u64::from(poll)),
-            looks: (wait_minutes * 60).div_ceil(poll),
+            looks: wait_minutes.saturating_mul(60).div_ceil(poll),
             bake: bake_seconds.div_ceil(poll),
         }
     }

@@ -3,7 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -11,12 +10,15 @@ use serde_json::Value;
 
 use super::account::Account;
 use super::answers::Stack;
+use super::checks;
+use super::follow::Patience;
 use super::place::{Place, Target};
+use super::work::{Report, Work};
 use crate::aws::Aws;
 use crate::interrupt::Interrupt;
 use crate::problem::Problem;
 use crate::ui::{self, Mark};
-use crate::verify::declared::Declared;
+use crate::verify::declared::{self, Declared};
 use crate::verify::facts::text;
 use crate::workspace::Workspace;
 use crate::{npm, process};
@@ -27,9 +29,8 @@ const INFRA: &str = "infra";
 const FILTER: &str = "emulate/filter-cli.ts";
 /// The stack that the CDK itself needs.
 const BOOTSTRAP: &str = "CDKToolkit";
-/// How often a stack at work is looked at, and how many times.
-const POLL: Duration = Duration::from_secs(5);
-const LOOKS: u32 = 720;
+/// How long CloudFormation may be at work on a stack before somebody has to look.
+const LIMIT: Duration = Duration::from_hours(1);
 
 /// The directory that a synth writes for an environment.
 pub(crate) fn assembly(workspace: &Workspace, environment: &str) -> PathBuf {
@@ -276,58 +277,76 @@ fn selector(place: &Place, kind: &str) -> String {
     format!("{}/{kind}", place.environment)
 }
 
-/// Waits for stacks that CloudFormation is at work on, as an earlier run may have left them; then each is whole or
-/// absent, or it is said what to do.
-pub(crate) fn settle(account: &Account<'_>, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let all = account.stacks()?;
-    for stack in &account.declared.account.stacks {
-        let mut looks = 0;
-        if !all.get(&stack.name).is_some_and(Stack::is_busy) {
-            continue;
-        }
-        while let Some(live) = account.stack(&stack.name)?.filter(Stack::is_busy) {
-            interrupt.check()?;
-            if looks == 0 {
-                ui::step(
-                    Mark::Run,
-                    format_args!("waiting for CloudFormation: {} is {}", stack.name, live.status),
-                );
-            }
-            looks += 1;
-            if looks == LOOKS {
-                let what = format!("the stack `{}` is `{}` for an hour", stack.name, live.status);
-                let hint = account.typed(&format!(
-                    "cloudformation describe-stack-events --max-items 20 --stack-name {}",
-                    stack.name
-                ));
-                return Err(Problem::new(what, hint).into());
-            }
-            thread::sleep(POLL);
+/// Waits for stacks that CloudFormation is at work on, as an earlier run may have left them. `Some` when one of them
+/// can neither be deployed to nor be waited for.
+pub(crate) fn settle(work: &Work<'_>) -> anyhow::Result<Option<Report>> {
+    let account = work.account;
+    loop {
+        let all = account.stacks()?;
+        let mut ours = account.declared.account.stacks.iter();
+        match ours.find(|stack| all.get(&stack.name).is_some_and(Stack::is_busy)) {
+            Some(busy) => wait_for(work, &busy.name)?,
+            None => return Ok(checks::broken(&checks::of_stacks(account, &all))),
         }
     }
-    Ok(())
+}
+
+/// Until CloudFormation is not at work on a stack any more, however that ends.
+fn wait_for(work: &Work<'_>, name: &str) -> anyhow::Result<()> {
+    let began = (work.now)();
+    let mut patience = Patience::default();
+    let mut status = String::new();
+    loop {
+        if work.interrupt.is_raised() {
+            let hint = "nothing was changed, and CloudFormation goes on by itself; run the same again";
+            return Err(Problem::new(format!("the stack `{name}` is still `{status}`"), hint).into());
+        }
+        if let Some(lock) = work.lock {
+            lock.renew((work.now)())?;
+        }
+        match patience.take(work.account.stack(name), work.interrupt)? {
+            Some(Some(live)) if live.is_busy() => {
+                if live.status != status {
+                    let status = &live.status;
+                    ui::step(
+                        Mark::Run,
+                        format_args!("waiting for CloudFormation: {name} is {status}"),
+                    );
+                }
+                status = live.status;
+            }
+            Some(_) => return Ok(()),
+            None => {}
+        }
+        if (work.now)().saturating_sub(began) >= LIMIT.as_secs() {
+            let what = format!("the stack `{name}` is `{status}` for an hour");
+            let events = format!("cloudformation describe-stack-events --max-items 20 --stack-name {name}");
+            return Err(Problem::new(what, work.account.typed(&events)).into());
+        }
+        work.interrupt.pause(work.pace.poll);
+    }
 }
 
 /// What to do about a stack that can neither be deployed to nor be waited for.
-pub(crate) fn way_out(
-    account: &Account<'_>,
-    environment: &str,
-    kind: &str,
-    name: &str,
-    live: &Stack,
-) -> String {
-    let by_aws = |command: &str| account.typed(&format!("cloudformation {command} --stack-name {name}"));
+pub(crate) fn way_out(account: &Account<'_>, stack: &declared::Stack, live: &Stack) -> String {
+    let by_aws =
+        |command: &str| account.typed(&format!("cloudformation {command} --stack-name {}", stack.name));
     let events = by_aws("describe-stack-events --max-items 20");
+    let roll_back = format!("npx cdk rollback {}/{}", account.declared.environment, stack.kind);
     match &*live.status {
         "UPDATE_ROLLBACK_FAILED" => format!(
-            "look why: `{events}`; then, in `infra`: `npx cdk rollback {environment}/{kind}`, or `{}`",
+            "look why: `{events}`; then, in `infra`: `{roll_back}`, or `{}`",
             by_aws("continue-update-rollback")
         ),
-        "UPDATE_FAILED" => format!("in `infra`: `npx cdk rollback {environment}/{kind}`"),
-        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" => format!(
-            "it was never created as a whole; look why: `{events}`; then remove it: `{}`",
-            by_aws("delete-stack")
-        ),
+        "UPDATE_FAILED" => format!("in `infra`: `{roll_back}`"),
+        "ROLLBACK_COMPLETE" | "ROLLBACK_FAILED" | "CREATE_FAILED" => {
+            let mut removal = by_aws("delete-stack");
+            if stack.termination_protection {
+                let protection = "update-termination-protection --no-enable-termination-protection";
+                removal = format!("{}`, `{removal}", by_aws(protection));
+            }
+            format!("it was never created as a whole; look why: `{events}`; then remove it: `{removal}`")
+        }
         _ => format!("look why: `{events}`"),
     }
 }

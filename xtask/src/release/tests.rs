@@ -3,25 +3,32 @@
 mod failures;
 mod kills;
 mod locks;
+mod logs;
 mod model;
+mod plans;
+mod stacks;
+mod verbs;
 
 use std::cell::RefCell;
+use std::sync::OnceLock;
 use std::time::Duration;
 
+use clap::Parser as _;
 use serde_json::Value;
 
 use super::account::{Account, Cloud};
-use super::checks;
 use super::follow::Pace;
 use super::ledger::{Entry, Ledger, Status};
 use super::lock::{Held, Lock};
 use super::shape::Candidate;
+use super::verb::deploy::Deploy;
 use super::who::Who;
-use super::work::{Care, Gate, Report, Verdict, Wishes, Work};
+use super::work::{Care, Gate, Report, Verdict, Work};
 use crate::aws::Failure;
 use crate::interrupt::Interrupt;
 use crate::verify::declared::Declared;
 use crate::verify::tests as verify;
+use crate::workspace::Workspace;
 use model::{Model, digest, image, shape};
 
 /// A moment, for everything that has a time.
@@ -87,6 +94,29 @@ impl Cloud for Uncounted<'_> {
     }
 }
 
+/// An account in which nothing was ever made.
+fn empty() -> Model {
+    let model = Model::new();
+    let mut state = model.state.borrow_mut();
+    state.service = None;
+    state.stacks.clear();
+    state.parameters.clear();
+    drop(state);
+    model
+}
+
+/// One in which a release is verified.
+fn with_a_verified() -> Model {
+    let model = Model::new();
+    deploy(&model, &Looks::pass(), 'a').unwrap();
+    model
+}
+
+/// The names in an object.
+fn keys(object: &Value) -> Vec<&str> {
+    object.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
 fn declared() -> Declared {
     Declared::parse(include_str!("../verify/tests/declared.json")).unwrap()
 }
@@ -100,11 +130,49 @@ fn ana() -> Who {
     }
 }
 
+/// A verb as its words on the command line say it.
+fn verb<T: clap::Args>(words: &[&str]) -> T {
+    #[derive(clap::Parser)]
+    struct Line<T: clap::Args> {
+        #[command(flatten)]
+        verb: T,
+    }
+    let words = ["verb"].iter().chain(words);
+    Line::parse_from(words).verb
+}
+
+/// Looks at the account.
+fn with<T>(model: &Model, what: impl FnOnce(&Account<'_>) -> T) -> T {
+    let declared = declared();
+    what(&Account {
+        cloud: model,
+        declared: &declared,
+    })
+}
+
+/// Patient enough for everything that ends.
+const PACE: Pace = Pace {
+    poll: Duration::ZERO,
+    looks: 20,
+    bake: 1,
+};
+
 /// One process that does `what` on the account.
 fn run<T>(
     model: &Model,
     gate: &Looks,
     interrupt: &Interrupt,
+    what: impl FnOnce(&Work<'_>) -> anyhow::Result<T>,
+) -> anyhow::Result<T> {
+    run_while(model, gate, interrupt, &|| NOW, what)
+}
+
+/// The same while time passes.
+fn run_while<T>(
+    model: &Model,
+    gate: &Looks,
+    interrupt: &Interrupt,
+    now: &dyn Fn() -> u64,
     what: impl FnOnce(&Work<'_>) -> anyhow::Result<T>,
 ) -> anyhow::Result<T> {
     let declared = declared();
@@ -119,13 +187,9 @@ fn run<T>(
         lock: Some(&lock),
         gate: &Watched { model, looks: gate },
         interrupt,
-        pace: Pace {
-            poll: Duration::ZERO,
-            looks: 20,
-            bake: 1,
-        },
+        pace: PACE,
         who: &who,
-        now: &|| NOW,
+        now,
     })
 }
 
@@ -135,21 +199,28 @@ fn candidate(letter: char) -> Candidate {
     candidate.made_from(&String::from(letter).repeat(40), "0.1.0")
 }
 
-/// As `cargo xtask deploy --image --skip-stacks` does it: preflight, then the release.
+/// `cargo xtask deploy --skip-stacks --image` of a letter.
 fn deploy(model: &Model, gate: &Looks, letter: char) -> anyhow::Result<Report> {
-    deploy_wishing(model, gate, letter, Wishes::default())
+    deploy_saying(model, gate, letter, &[])
 }
 
-fn deploy_wishing(model: &Model, gate: &Looks, letter: char, wishes: Wishes) -> anyhow::Result<Report> {
-    run(model, gate, &Interrupt::default(), |work| {
-        let candidate = candidate(letter);
-        if let Some(report) = work.settle(|entry| entry.digest == candidate.digest, None)? {
-            return Ok(report);
-        }
-        if let Some(report) = checks::preflight(work)? {
-            return Ok(report);
-        }
-        work.ship(&candidate, wishes)
+fn deploy_saying(model: &Model, gate: &Looks, letter: char, more: &[&str]) -> anyhow::Result<Report> {
+    let (image, sha) = (image(letter), String::from(letter).repeat(40));
+    let words = ["--skip-stacks", "--image", &image, "--sha", &sha];
+    release(model, gate, &[&words[..], more].concat())
+}
+
+/// `cargo xtask deploy --resume`.
+fn resume(model: &Model, gate: &Looks) -> anyhow::Result<Report> {
+    release(model, gate, &["--resume"])
+}
+
+fn release(model: &Model, gate: &Looks, words: &[&str]) -> anyhow::Result<Report> {
+    static WORKSPACE: OnceLock<Workspace> = OnceLock::new();
+    let workspace = WORKSPACE.get_or_init(|| Workspace::find().unwrap());
+    let deploy: Deploy = verb(words);
+    run(model, gate, &model.interrupt, |work| {
+        deploy.release(work, workspace, None)
     })
 }
 
@@ -247,15 +318,8 @@ fn the_same_again_moves_nothing_and_looks_again() {
 fn a_restart_replaces_tasks_that_would_stay() {
     let model = Model::new();
     deploy(&model, &Looks::pass(), 'a').unwrap();
-    let wishes = Wishes {
-        restart: true,
-        ..Wishes::default()
-    };
-    assert!(
-        deploy_wishing(&model, &Looks::pass(), 'a', wishes)
-            .unwrap()
-            .is_done
-    );
+    let report = deploy_saying(&model, &Looks::pass(), 'a', &["--restart"]).unwrap();
+    assert!(report.is_done, "{report:?}");
     assert_eq!(model.state.borrow().moves.len(), 2);
     expect_consistent(&model, 'a');
 }
@@ -273,15 +337,8 @@ fn a_rollback_goes_to_the_last_verified_release_and_holds_what_it_leaves() {
     let refused = deploy(&model, &Looks::pass(), 'c').unwrap();
     assert!(!refused.is_done && refused.what.contains("held"), "{refused:?}");
     assert!(refused.what.contains("too slow"), "{refused:?}");
-    let wishes = Wishes {
-        despite_hold: true,
-        ..Wishes::default()
-    };
-    assert!(
-        deploy_wishing(&model, &Looks::pass(), 'c', wishes)
-            .unwrap()
-            .is_done
-    );
+    let report = deploy_saying(&model, &Looks::pass(), 'c', &["--despite-hold"]).unwrap();
+    assert!(report.is_done, "{report:?}");
     expect_consistent(&model, 'c');
 }
 

@@ -1,17 +1,16 @@
 //! The failure table of the release model, a test for each row.
 
 use super::model::{Fate, Model, digest, image, revision, shape};
-use super::{Looks, Verdict, candidate, deploy, expect_consistent, ledger, roll_back, run, said};
+use super::{
+    Looks, Verdict, candidate, deploy, expect_consistent, ledger, roll_back, run, said, with, with_a_verified,
+};
 use crate::interrupt::Interrupt;
 use crate::release::account::Account;
 use crate::release::checks::{self, Verdict as Checked};
 use crate::release::ledger::Status;
-
-fn with_a_verified() -> Model {
-    let model = Model::new();
-    deploy(&model, &Looks::pass(), 'a').unwrap();
-    model
-}
+use crate::release::lock;
+use crate::release::verb::deploy::missing;
+use crate::release::work::Wishes;
 
 fn fated(letter: char, fate: Fate) -> Model {
     let model = with_a_verified();
@@ -28,54 +27,6 @@ fn killed_before_anything_is_registered_leaves_only_an_image() {
     deploy(&model, &Looks::pass(), 'b').unwrap_err();
     model.left.set(None);
     assert_eq!((model.newest(), said(&model)), (before, "1 verified".to_owned()));
-}
-
-#[test]
-fn a_stack_that_cannot_be_rolled_back_stops_everything_and_says_what_to_do() {
-    let rows = [
-        ("UPDATE_ROLLBACK_FAILED", "npx cdk rollback staging/service"),
-        (
-            "UPDATE_ROLLBACK_FAILED",
-            "continue-update-rollback --stack-name mcp-gateway-staging-service",
-        ),
-        ("ROLLBACK_COMPLETE", "delete-stack"),
-        ("UPDATE_FAILED", "npx cdk rollback"),
-    ];
-    for (status, hint) in rows {
-        let model = Model::new();
-        let service = "mcp-gateway-staging-service".to_owned();
-        model.state.borrow_mut().stacks.insert(service, status.to_owned());
-        let declared = super::declared();
-        let account = Account {
-            cloud: &model,
-            declared: &declared,
-        };
-        let report = checks::broken(&checks::of_account(&account).unwrap()).unwrap();
-        assert!(
-            report.what.contains(status) && report.hint.contains(hint),
-            "{report:?}"
-        );
-    }
-}
-
-#[test]
-fn a_stack_at_work_is_waited_for_and_not_refused() {
-    for (status, is_busy) in [("UPDATE_IN_PROGRESS", true), ("REVIEW_IN_PROGRESS", false)] {
-        let model = Model::new();
-        let service = "mcp-gateway-staging-service".to_owned();
-        model
-            .state
-            .borrow_mut()
-            .stacks
-            .insert(service.clone(), status.to_owned());
-        let declared = super::declared();
-        let account = Account {
-            cloud: &model,
-            declared: &declared,
-        };
-        assert!(checks::broken(&checks::of_account(&account).unwrap()).is_none());
-        assert_eq!(account.stack(&service).unwrap().unwrap().is_busy(), is_busy);
-    }
 }
 
 #[test]
@@ -131,7 +82,7 @@ fn ctrl_c_stops_looking_and_the_next_run_goes_on() {
     let interrupt = Interrupt::default();
     let error = run(&model, &Looks::pass(), &interrupt, |work| {
         interrupt.raise();
-        work.ship(&candidate('b'), super::Wishes::default())
+        work.ship(&candidate('b'), Wishes::default())
     })
     .unwrap_err();
     let problem = error.downcast_ref::<crate::problem::Problem>().unwrap();
@@ -244,6 +195,45 @@ fn the_first_release_has_nowhere_to_go_back_to_and_the_next_may_repair_it() {
 }
 
 #[test]
+fn a_first_release_that_ecs_ends_is_said_and_the_next_may_repair_it() {
+    let rows = [
+        (
+            Fate::BreakerOpens,
+            "the service has what it had before",
+            "1 rolled-back held",
+        ),
+        // There is no completed deployment to return to.
+        (Fate::RollbackFails, "going back did not work", "1 failed held"),
+    ];
+    for (fate, says, ends) in rows {
+        let model = Model::new();
+        model.state.borrow_mut().fates.insert(image('a'), fate);
+        let report = deploy(&model, &Looks::pass(), 'a').unwrap();
+        assert!(!report.is_done && report.what.contains(says), "{report:?}");
+        assert_eq!(said(&model), ends);
+        assert!(deploy(&model, &Looks::pass(), 'b').unwrap().is_done, "{fate:?}");
+        assert_eq!(model.runs_image(), image('b'));
+    }
+}
+
+#[test]
+fn what_the_first_image_needs_is_made_before_it_is_pushed() {
+    let model = Model::new();
+    let kinds = ["registry", "data", "service", "observability", "pipeline"].map(str::to_owned);
+    let split = || {
+        let mut changed = kinds.to_vec();
+        let first = with(&model, |account| missing(account, &mut changed).unwrap());
+        (first, changed)
+    };
+    assert_eq!(split(), (Vec::new(), kinds.to_vec()));
+    model.stack("data", &["REVIEW_IN_PROGRESS"]);
+    assert_eq!(split().0, ["data"]);
+    model.state.borrow_mut().stacks.clear();
+    let (first, rest) = split();
+    assert_eq!((&first[..], &rest[..]), (&kinds[..2], &kinds[2..]));
+}
+
+#[test]
 fn a_target_whose_image_is_gone_or_archived_is_refused_before_anything_moves() {
     for status in [None, Some("ARCHIVED")] {
         let model = with_a_verified();
@@ -321,6 +311,9 @@ fn an_execution_role_that_may_not_read_a_secret_is_found() {
         cloud: &model,
         declared: &declared,
     };
+    let report = deploy(&model, &Looks::pass(), 'a').unwrap();
+    assert!(report.what.contains("may not read"), "{report:?}");
+    assert_eq!((model.newest(), said(&model)), (1, String::new()));
     let role = candidate('a').execution_role();
     let checks = checks::of_secrets(&account, Some(&role)).unwrap();
     assert_eq!(checks[0].verdict, Checked::Broken);
@@ -353,6 +346,19 @@ fn a_deployment_that_somebody_else_began_is_in_the_way() {
     let report = deploy(&model, &Looks::pass(), 'b').unwrap();
     assert!(report.what.contains("not in the ledger"), "{report:?}");
     assert!(report.hint.contains("stop-service-deployment"), "{report:?}");
+}
+
+#[test]
+fn whoever_loses_the_lock_on_the_way_moves_nothing() {
+    let model = with_a_verified();
+    let error = run(&model, &Looks::pass(), &model.interrupt, |work| {
+        let (number, held) = lock::read(work.account)?.unwrap();
+        lock::release(work.account, number, &held)?;
+        work.ship(&candidate('b'), Wishes::default())
+    })
+    .unwrap_err();
+    assert!(error.to_string().contains("released by hand"), "{error:#}");
+    assert_eq!((model.newest(), said(&model)), (2, "1 verified".to_owned()));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A kill between any two calls, and what the next run makes of it.
 
 use super::model::{Fate, Model, image};
-use super::{Looks, Verdict, deploy, expect_consistent, roll_back, said};
+use super::{Looks, Verdict, deploy, expect_consistent, resume, roll_back, said, with_a_verified};
 
 /// Runs `what` on fresh accounts that stop answering after one call, two, three, until it ends by itself; each time
 /// somebody runs `again` on the account that was left behind.
@@ -24,12 +24,6 @@ fn at_every_call(prepare: &dyn Fn() -> Model, what: &dyn Fn(&Model), again: &dyn
     unreachable!()
 }
 
-fn with_a_verified() -> Model {
-    let model = Model::new();
-    deploy(&model, &Looks::pass(), 'a').unwrap();
-    model
-}
-
 #[test]
 fn a_deployment_that_was_killed_anywhere_is_finished_by_the_next() {
     let calls = at_every_call(
@@ -44,6 +38,27 @@ fn a_deployment_that_was_killed_anywhere_is_finished_by_the_next() {
         },
     );
     assert!(calls > 30, "{calls}");
+}
+
+#[test]
+fn a_deployment_that_was_killed_anywhere_is_resumed_without_its_image() {
+    at_every_call(
+        &with_a_verified,
+        &|model| drop(deploy(model, &Looks::pass(), 'b')),
+        &|model, calls| {
+            let begun = said(model);
+            let report = resume(model, &Looks::pass()).unwrap();
+            if begun == "1 verified, 2 pending" {
+                assert!(report.is_done, "after {calls}: {report:?}");
+            } else {
+                // Nothing was begun, or it had ended.
+                assert_eq!(report.what, "no release is unfinished", "after {calls}");
+                assert_eq!(said(model), begun, "after {calls}");
+            }
+            let letter = if begun == "1 verified" { 'a' } else { 'b' };
+            expect_consistent(model, letter);
+        },
+    );
 }
 
 #[test]

@@ -1,26 +1,25 @@
 //! Two at once, and locks that were left behind.
 
+use serde_json::json;
+
 use super::model::Model;
-use super::{NOW, ana, declared};
+use super::{Looks, NOW, ana, deploy, verb, with};
+use crate::Outcome;
 use crate::release::account::Account;
 use crate::release::lock::{self, Held, Lock, TTL};
+use crate::release::verb::Answer;
+use crate::release::verb::lock::LockVerb;
+use crate::release::verb::status::Seen;
 use crate::release::who::Who;
 
-fn ben() -> Who {
+/// Somebody else, in a pipeline.
+pub(super) fn ben() -> Who {
     Who {
         name: "ben".to_owned(),
         host: "runner".to_owned(),
         process: 7,
         run: Some("https://github.com/example/mcp-gateway/actions/runs/1".to_owned()),
     }
-}
-
-fn with<T>(model: &Model, what: impl FnOnce(&Account<'_>) -> T) -> T {
-    let declared = declared();
-    what(&Account {
-        cloud: model,
-        declared: &declared,
-    })
 }
 
 #[test]
@@ -119,4 +118,65 @@ fn a_number_that_comes_late_does_not_win() {
         let (number, newest) = lock::read(account).unwrap().unwrap();
         assert_eq!((number, &*newest.message), (3, "third"));
     });
+}
+
+fn lock(model: &Model, who: &Who, words: &[&str], now: u64) -> Answer {
+    let lock: LockVerb = verb(words);
+    with(model, |account| lock.on(account, who, now).unwrap())
+}
+
+#[test]
+fn a_lock_is_taken_shown_and_given_back() {
+    let model = Model::new();
+    let free = lock(&model, &ana(), &["status"], NOW);
+    assert_eq!((&*free.lines[0], free.outcome), ("nobody has it", Outcome::Done));
+    assert_eq!(free.json, json!({ "said": "nobody has it", "lock": null }));
+    let words = ["acquire", "--message", "looking at 502s", "--minutes", "90"];
+    let taken = lock(&model, &ana(), &words, NOW);
+    assert_eq!(
+        (taken.outcome, &taken.json["lock"]["until"]),
+        (Outcome::Done, &json!(NOW + 5400))
+    );
+    for (words, outcome) in [(&["status"][..], Outcome::Refused), (&words, Outcome::Refused)] {
+        let answer = lock(&model, &ben(), words, NOW + 5399);
+        assert_eq!(answer.outcome, outcome);
+        assert!(
+            answer.lines[0].contains("ana@desk, looking at 502s"),
+            "{answer:?}"
+        );
+        assert_eq!(answer.json["lock"]["who"], "ana@desk");
+    }
+    // A deployment does not get by.
+    let refused = deploy(&model, &Looks::pass(), 'a').unwrap_err();
+    assert!(refused.to_string().contains("ana@desk"), "{refused:#}");
+    let seen = with(&model, |account| Seen::look(account, &ana(), NOW + 60).unwrap());
+    let rows = seen.answer().lines;
+    assert!(rows.iter().any(|row| row.contains("looking at 502s")), "{rows:?}");
+    let given = lock(&model, &ben(), &["release"], NOW);
+    assert!(given.lines[0].starts_with("taken from ana@desk"), "{given:?}");
+    assert_eq!(lock(&model, &ben(), &["release"], NOW).lines, ["nobody had it"]);
+    assert_eq!(lock(&model, &ben(), &["status"], NOW).outcome, Outcome::Done);
+}
+
+#[test]
+fn a_lock_is_free_by_itself_when_its_time_is_over() {
+    let model = Model::new();
+    lock(
+        &model,
+        &ana(),
+        &["acquire", "--message", "lunch", "--minutes", "60"],
+        NOW,
+    );
+    assert_eq!(
+        lock(&model, &ben(), &["status"], NOW + 3600).outcome,
+        Outcome::Done
+    );
+    let words = [
+        "acquire",
+        "--message",
+        "mine",
+        "--minutes",
+        "18446744073709551615",
+    ];
+    assert_eq!(lock(&model, &ben(), &words, NOW + 3600).outcome, Outcome::Done);
 }

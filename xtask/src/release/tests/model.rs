@@ -3,13 +3,18 @@
 //! No emulator has service deployments, a breaker that fails to go back, or an archived image; this has, on request. It
 //! can stop answering after any call, which is what a kill between two calls looks like from the account.
 
+mod stores;
+mod tasks;
+
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
 use serde_json::{Value, json};
 
 use crate::aws::Failure;
+use crate::interrupt::Interrupt;
 use crate::release::account::Cloud;
+pub(super) use tasks::{Line, task};
 
 /// How deployments end that are not told otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +24,14 @@ pub(super) enum Fate {
     RollbackFails,
     StoppedByHand,
     NeverEnds,
+}
+
+/// What a call comes to that is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Instead {
+    /// Somebody presses Ctrl-C, which ends the `aws` that runs as well.
+    CtrlC,
+    Throttled,
 }
 
 #[derive(Clone, Debug)]
@@ -38,12 +51,25 @@ pub(super) struct State {
     /// Registered input, tags and status by number.
     pub(super) revisions: BTreeMap<u32, (Value, Value, &'static str)>,
     pub(super) service: Option<String>,
+    /// Tasks that should run, and do.
+    pub(super) desired: usize,
+    pub(super) running: usize,
+    /// What the service says, the newest first.
+    pub(super) events: Vec<String>,
+    /// States of the targets, when there is a target group.
+    pub(super) targets: Option<Vec<&'static str>>,
+    /// Lines of the log group, when there is one.
+    pub(super) logs: Option<Vec<Line>>,
+    log_looks: u32,
     deployments: Vec<Deployment>,
     /// Status by digest; one that is missing is gone.
     pub(super) images: BTreeMap<String, &'static str>,
     /// `fine`, `empty` or `deleted` by name.
     pub(super) secrets: BTreeMap<String, &'static str>,
-    pub(super) stacks: BTreeMap<String, String>,
+    /// What each stack is, and becomes by and by: the next status after each look, the last for good.
+    pub(super) stacks: BTreeMap<String, VecDeque<&'static str>>,
+    /// Templates by stack.
+    pub(super) templates: BTreeMap<String, Value>,
     pub(super) ringing: Vec<String>,
     /// Tasks of a revision that died.
     pub(super) dead: Vec<(u32, &'static str, i64)>,
@@ -61,6 +87,10 @@ pub(super) struct Model {
     /// Calls that are still answered, if they are counted.
     pub(super) left: Cell<Option<u32>>,
     pub(super) calls: Cell<u32>,
+    /// By the number of the call.
+    pub(super) instead: RefCell<BTreeMap<u32, Instead>>,
+    /// Raised by a `CtrlC`.
+    pub(super) interrupt: Interrupt,
 }
 
 const ACCOUNT: &str = "123456789012";
@@ -102,7 +132,7 @@ impl Model {
         let stacks = stacks.map(|kind| {
             (
                 format!("mcp-gateway-staging-{kind}"),
-                "CREATE_COMPLETE".to_owned(),
+                VecDeque::from(["CREATE_COMPLETE"]),
             )
         });
         let secrets = ["google-oauth", "session-secret"];
@@ -112,6 +142,12 @@ impl Model {
                 parameters: BTreeMap::from([("/mcp-gateway/staging/image-digest".to_owned(), digest('0'))]),
                 revisions: BTreeMap::from([(1, (made, json!([]), "ACTIVE"))]),
                 service: Some(revision(1)),
+                desired: 2,
+                running: 2,
+                events: Vec::new(),
+                targets: Some(vec!["healthy", "healthy"]),
+                logs: Some(Vec::new()),
+                log_looks: 0,
                 deployments: Vec::new(),
                 images: "0abcdef"
                     .chars()
@@ -121,6 +157,7 @@ impl Model {
                     .map(|name| (format!("mcp-gateway-staging/{name}"), "fine"))
                     .into(),
                 stacks: stacks.into(),
+                templates: BTreeMap::new(),
                 ringing: Vec::new(),
                 dead: Vec::new(),
                 fates: BTreeMap::new(),
@@ -130,7 +167,23 @@ impl Model {
             }),
             left: Cell::new(None),
             calls: Cell::new(0),
+            instead: RefCell::default(),
+            interrupt: Interrupt::default(),
         }
+    }
+
+    /// The stack of a kind is, and becomes by and by, what is said.
+    pub(super) fn stack(&self, kind: &str, statuses: &[&'static str]) {
+        let name = format!("mcp-gateway-staging-{kind}");
+        let statuses = statuses.iter().copied().collect();
+        self.state.borrow_mut().stacks.insert(name, statuses);
+    }
+
+    /// Something happens at each of some calls, counted from now.
+    pub(super) fn happens(&self, what: Instead, calls: std::ops::Range<u32>) {
+        let now = self.calls.get();
+        let calls = calls.map(|call| (now + call, what));
+        self.instead.borrow_mut().extend(calls);
     }
 
     /// Number of the revision that the service is meant to run.
@@ -170,6 +223,10 @@ impl Model {
             ("sts", _) => Ok(json!({ "Account": ACCOUNT })),
             ("ssm", _) => state.parameter(arguments, &of),
             ("cloudformation", "describe-stacks") => state.stacks(option("--stack-name")),
+            ("cloudformation", "get-template") => match state.templates.get(of("--stack-name")) {
+                Some(template) => Ok(json!({ "TemplateBody": template })),
+                None => Err(failure("ValidationError", "Stack does not exist")),
+            },
             ("ecs", verb) => state.ecs(verb, arguments, &of),
             ("ecr", "describe-images") => {
                 let digests = arguments
@@ -202,7 +259,12 @@ impl Model {
                     .collect();
                 Ok(json!({ "MetricAlarms": alarms }))
             }
-            ("logs", "get-log-events") => Ok(json!({ "events": [{ "message": "thread 'main' panicked" }] })),
+            ("elbv2", "describe-target-health") => state.target_health(),
+            ("logs", "get-log-events") => state.log_stream(of("--log-stream-name"), of("--limit")),
+            ("logs", "filter-log-events") => {
+                let prefix = option("--log-stream-name-prefix").unwrap_or_default();
+                state.log_group(prefix, of("--start-time"), of("--end-time"))
+            }
             _ => panic!("the model does not know {arguments:?}"),
         }
     }
@@ -210,7 +272,19 @@ impl Model {
 
 impl Cloud for Model {
     fn json(&self, arguments: &[&str]) -> Result<Value, Failure> {
-        self.calls.set(self.calls.get() + 1);
+        let call = self.calls.get();
+        self.calls.set(call + 1);
+        match self.instead.borrow().get(&call) {
+            Some(Instead::CtrlC) => {
+                self.interrupt.raise();
+                return Err(Failure {
+                    code: None,
+                    ..failure("", "no word about it")
+                });
+            }
+            Some(Instead::Throttled) => return Err(failure("ThrottlingException", "rate exceeded")),
+            None => {}
+        }
         if let Some(left) = self.left.get() {
             if left == 0 {
                 return Err(failure("Killed", "nobody is there to ask any more"));
@@ -226,72 +300,6 @@ impl Cloud for Model {
 }
 
 impl State {
-    fn parameter<'a>(&mut self, arguments: &[&str], of: &dyn Fn(&str) -> &'a str) -> Result<Value, Failure> {
-        let absent = || failure("ParameterNotFound", "no such parameter");
-        match arguments[1] {
-            "get-parameter" => {
-                let value = self.parameters.get(of("--name")).ok_or_else(absent)?;
-                Ok(json!({ "Parameter": { "Value": value } }))
-            }
-            "get-parameters-by-path" => {
-                let path = format!("{}/", of("--path"));
-                let found = self.parameters.iter().filter(|(name, _)| name.starts_with(&path));
-                let found: Vec<Value> = found
-                    .map(|(name, value)| json!({ "Name": name, "Value": value }))
-                    .collect();
-                Ok(json!({ "Parameters": found }))
-            }
-            "put-parameter" => {
-                let name = of("--name").to_owned();
-                if self.parameters.contains_key(&name) && !arguments.contains(&"--overwrite") {
-                    return Err(failure("ParameterAlreadyExists", "it exists"));
-                }
-                assert!(of("--value").len() <= 4096, "a standard parameter has 4 KB");
-                self.parameters.insert(name, of("--value").to_owned());
-                Ok(json!({}))
-            }
-            "delete-parameter" => {
-                self.parameters.remove(of("--name")).ok_or_else(absent)?;
-                Ok(Value::Null)
-            }
-            other => panic!("ssm {other}"),
-        }
-    }
-
-    fn stacks(&self, name: Option<&str>) -> Result<Value, Failure> {
-        let wanted = self
-            .stacks
-            .iter()
-            .filter(|(known, _)| name.is_none_or(|name| name == *known));
-        let output = json!({ "OutputKey": "TaskDefinitionShape", "OutputValue": shape() });
-        let found: Vec<Value> = wanted
-            .map(|(name, status)| json!({ "StackName": name, "StackStatus": status, "Outputs": [output] }))
-            .collect();
-        if found.is_empty() {
-            return Err(failure("ValidationError", "Stack does not exist"));
-        }
-        Ok(json!({ "Stacks": found }))
-    }
-
-    fn secret(&self, name: &str) -> Result<Value, Failure> {
-        let found = self
-            .secrets
-            .iter()
-            .find(|(known, _)| name.ends_with(known.as_str()));
-        let Some((known, state)) = found else {
-            return Err(failure("ResourceNotFoundException", "no such secret"));
-        };
-        let mut answer =
-            json!({ "ARN": format!("arn:aws:secretsmanager:us-east-1:{ACCOUNT}:secret:{known}") });
-        if *state != "empty" {
-            answer["VersionIdsToStages"] = json!({ "v1": ["AWSCURRENT"] });
-        }
-        if *state == "deleted" {
-            answer["DeletedDate"] = json!("2026-11-01T00:00:00Z");
-        }
-        Ok(answer)
-    }
-
     fn ecs<'a>(
         &mut self,
         verb: &str,
@@ -300,6 +308,9 @@ impl State {
     ) -> Result<Value, Failure> {
         match verb {
             "describe-services" => Ok(self.services()),
+            "list-service-deployments" | "list-tasks" if self.service.is_none() => {
+                Err(failure("ServiceNotFoundException", "Service not found."))
+            }
             "list-service-deployments" => {
                 let brief = |one: &Deployment| {
                     json!({ "serviceDeploymentArn": one.arn, "status": one.status,
@@ -374,24 +385,8 @@ impl State {
                 answer["revision"] = json!(number);
                 Ok(json!({ "taskDefinition": answer, "tags": tags }))
             }
-            "list-tasks" if arguments.contains(&"STOPPED") => {
-                let arns: Vec<String> = self
-                    .dead
-                    .iter()
-                    .enumerate()
-                    .map(|(at, _)| format!("task/{at}"))
-                    .collect();
-                Ok(json!({ "taskArns": arns }))
-            }
-            "list-tasks" => Ok(json!({ "taskArns": [] })),
-            "describe-tasks" => {
-                let tasks = self.dead.iter().enumerate().map(|(at, (number, code, exit))| {
-                    json!({ "taskArn": format!("task/{at}"), "taskDefinitionArn": revision(*number),
-                        "stopCode": code, "stoppedReason": "Essential container in task exited",
-                        "containers": [{ "name": "gateway", "exitCode": exit }] })
-                });
-                Ok(json!({ "tasks": tasks.collect::<Vec<_>>() }))
-            }
+            "list-tasks" => Ok(self.list_tasks(of("--desired-status"))),
+            "describe-tasks" => Ok(self.describe_tasks(arguments)),
             other => panic!("ecs {other}"),
         }
     }
@@ -458,9 +453,17 @@ impl State {
         let Some(revision) = &self.service else {
             return json!({ "services": [] });
         };
-        let primary = json!({ "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": revision });
-        json!({ "services": [{ "status": "ACTIVE", "taskDefinition": revision, "desiredCount": 2,
-            "runningCount": 2, "pendingCount": 0, "deployments": [primary], "events": [] }] })
+        let is_open = self.deployments.iter().any(|one| is_open(one.status));
+        let state = if is_open { "IN_PROGRESS" } else { "COMPLETED" };
+        let primary = json!({ "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": revision,
+            "rolloutState": state, "runningCount": self.running });
+        let events = self
+            .events
+            .iter()
+            .map(|message| json!({ "id": message, "message": message }));
+        json!({ "services": [{ "status": "ACTIVE", "taskDefinition": revision, "desiredCount": self.desired,
+            "runningCount": self.running, "pendingCount": 0, "deployments": [primary],
+            "events": events.collect::<Vec<_>>() }] })
     }
 
     /// Somebody moves the service without us.

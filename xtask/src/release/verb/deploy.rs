@@ -18,10 +18,10 @@ use crate::release::lock::{self, Lock};
 use crate::release::place::Place;
 use crate::release::shape::{self, Candidate};
 use crate::release::stacks::{self, Assembly};
+use crate::release::time;
+use crate::release::verb::{self, Answer};
 use crate::release::who::Who;
 use crate::release::work::{Report, Wishes, Work};
-use crate::release::{time, verb};
-use crate::ui;
 use crate::workspace::Workspace;
 
 /// Release to an environment: image, stacks where they changed, service, verification.
@@ -130,7 +130,8 @@ impl Deploy {
         self.place.stage(workspace, interrupt)?;
         let who = Who::am_i();
         if self.dry_run {
-            return self.plan(&account, assembly.as_ref(), &who, checks);
+            let plan = self.plan(&account, assembly.as_ref(), &who, checks)?;
+            return Ok(plan.tell(self.place.json));
         }
         let lock = match Lock::take(&account, &who, &self.what.purpose(), time::now())? {
             Ok(lock) => lock,
@@ -158,14 +159,17 @@ impl Deploy {
         Ok(verb::conclude(&report, self.place.json))
     }
 
-    fn release(
+    /// With the lock in hand.
+    pub(in crate::release) fn release(
         &self,
         work: &Work<'_>,
         workspace: &Workspace,
         assembly: Option<&Assembly>,
     ) -> anyhow::Result<Report> {
         let account = work.account;
-        stacks::settle(account, work.interrupt)?;
+        if let Some(report) = stacks::settle(work)? {
+            return Ok(report);
+        }
         if self.what.resume {
             return go_on(work);
         }
@@ -178,6 +182,7 @@ impl Deploy {
             // What the image and the service need, where it does not exist yet.
             let first = missing(account, &mut changed)?;
             if !first.is_empty() {
+                work.expect_lock()?;
                 stacks::deploy(workspace, &self.place, assembly, &first, work.interrupt)?;
             }
         }
@@ -279,13 +284,13 @@ impl Deploy {
     }
 
     /// What a run would do, without a lock and without a change.
-    fn plan(
+    pub(in crate::release) fn plan(
         &self,
         account: &Account<'_>,
         assembly: Option<&Assembly>,
         who: &Who,
         mut checks: Vec<Check>,
-    ) -> anyhow::Result<Outcome> {
+    ) -> anyhow::Result<Answer> {
         let ledger = Ledger::read(account)?;
         let mut more = vec![checks::of_open_deployment(account, &ledger)?];
         more.extend(checks::of_newest_revision(account, &ledger)?);
@@ -328,15 +333,13 @@ impl Deploy {
         ));
         steps.push("follow the deployment, verify, promote".to_owned());
         let is_ready = broken(&checks).is_none();
-        if self.place.json {
-            let checks: Vec<_> = checks.iter().map(Check::json).collect();
-            ui::data(json!({ "ready": is_ready, "checks": checks, "stacks": changed, "steps": steps }));
-        } else {
-            for step in &steps {
-                ui::data(step);
-            }
-        }
-        Ok(if is_ready { Outcome::Done } else { Outcome::Refused })
+        let checks: Vec<_> = checks.iter().map(Check::json).collect();
+        Ok(Answer {
+            json: json!({ "ready": is_ready, "checks": checks, "stacks": changed, "steps": steps }),
+            lines: steps,
+            remark: String::new(),
+            outcome: if is_ready { Outcome::Done } else { Outcome::Refused },
+        })
     }
 }
 
@@ -400,7 +403,10 @@ fn go_on(work: &Work<'_>) -> anyhow::Result<Report> {
 }
 
 /// Stacks below the service that do not exist yet, taken out of `changed`.
-fn missing(account: &Account<'_>, changed: &mut Vec<String>) -> anyhow::Result<Vec<String>> {
+pub(in crate::release) fn missing(
+    account: &Account<'_>,
+    changed: &mut Vec<String>,
+) -> anyhow::Result<Vec<String>> {
     let mut missing = Vec::new();
     let all = account.stacks()?;
     for stack in &account.declared.account.stacks {

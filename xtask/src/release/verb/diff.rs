@@ -6,9 +6,9 @@ use crate::Outcome;
 use crate::interrupt::Interrupt;
 use crate::release::account::Account;
 use crate::release::place::Place;
-use crate::release::shape::Candidate;
+use crate::release::shape::{self, Candidate};
 use crate::release::stacks::{self, Assembly};
-use crate::ui;
+use crate::release::verb::Answer;
 use crate::workspace::Workspace;
 
 /// Show what a deployment would change: stacks (by CDK), and the task definition that runs.
@@ -53,43 +53,53 @@ impl Diff {
         {
             stacks::diff(workspace, &self.place, assembly, &changed, interrupt)?;
         }
-        let tasks = self.tasks(&account)?;
-        if self.place.json {
-            ui::data(json!({ "stacks": changed, "task_definition": tasks }));
+        Ok(self.on(&account, &changed)?.tell(self.place.json))
+    }
+
+    pub(in crate::release) fn on(&self, account: &Account<'_>, changed: &[String]) -> anyhow::Result<Answer> {
+        let tasks = self.tasks(account)?;
+        let mut lines: Vec<String> = changed
+            .iter()
+            .map(|stack| format!("stack {stack} changes"))
+            .collect();
+        lines.extend(tasks.iter().cloned());
+        let (remark, outcome) = if lines.is_empty() {
+            ("a deployment would change nothing", Outcome::Done)
         } else {
-            for stack in &changed {
-                ui::data(format_args!("stack {stack} changes"));
-            }
-            for difference in &tasks {
-                ui::data(difference);
-            }
-        }
-        Ok(if changed.is_empty() && tasks.is_empty() {
-            Outcome::Done
-        } else {
-            Outcome::Refused
+            ("", Outcome::Refused)
+        };
+        Ok(Answer {
+            lines,
+            json: json!({ "stacks": changed, "task_definition": tasks }),
+            remark: remark.to_owned(),
+            outcome,
         })
     }
 
     /// What runs against what the deployed stack publishes.
     fn tasks(&self, account: &Account<'_>) -> anyhow::Result<Vec<String>> {
+        let only = |what: String| Ok(vec![format!("task definition: {what}")]);
         let Some(shape) = account.output("task_definition_shape")? else {
-            return Ok(vec!["task definition: no stack publishes one yet".to_owned()]);
+            return only("no stack publishes one yet".to_owned());
         };
         let Some(service) = account.service()? else {
-            return Ok(vec!["task definition: no service runs one yet".to_owned()]);
+            return only("no service runs one yet".to_owned());
         };
-        let live = account.revision(&service.revision)?;
-        let live = live.map(|revision| (revision.images(), revision.input));
-        let (images, live) = live.unwrap_or_default();
-        let image = self
-            .image
-            .clone()
-            .or_else(|| images.first().cloned())
-            .unwrap_or_default();
-        let candidate = Candidate::new(&shape, &account.declared.service.container_name, &image)?;
+        let Some(live) = account.revision(&service.revision)? else {
+            return only(format!("{}, which runs, is gone", service.revision));
+        };
+        let container = &account.declared.service.container_name;
+        let runs = live.image_of(container).unwrap_or_default();
+        let image = self.image.as_ref().unwrap_or(&runs);
+        if self.image.is_none() && shape::digest_of(image).is_err() {
+            return only(format!(
+                "{} runs `{image}`, which is not pinned by digest",
+                service.revision
+            ));
+        }
+        let candidate = Candidate::new(&shape, container, image)?;
         let mut differences = Vec::new();
-        compare("", &candidate.input, &live, &mut differences);
+        compare("", &candidate.input, &live.input, &mut differences);
         Ok(differences)
     }
 }

@@ -5,11 +5,11 @@ use serde_json::json;
 use crate::Outcome;
 use crate::interrupt::Interrupt;
 use crate::release::account::Account;
-use crate::release::lock::{self, Lock};
+use crate::release::lock::{self, Held, Lock};
 use crate::release::place::Place;
 use crate::release::time;
+use crate::release::verb::Answer;
 use crate::release::who::Who;
-use crate::ui;
 use crate::workspace::Workspace;
 
 /// Show, take or give back the lock of an environment.
@@ -60,40 +60,44 @@ impl LockVerb {
             cloud: &aws,
             declared: &declared,
         };
-        let (who, now) = (Who::am_i(), time::now());
-        let tell = |said: String, held: Option<&lock::Held>| {
-            if place.json {
-                ui::data(json!({ "said": said, "lock": held }));
-            } else {
-                ui::data(said);
-            }
-        };
-        match &self.action {
-            Action::Status { .. } => match lock::holder(&account, &who, now)? {
-                None => tell("nobody has it".to_owned(), None),
-                Some((_, held)) => {
-                    tell(held.shown(now), Some(&held));
-                    return Ok(Outcome::Refused);
-                }
+        Ok(self.on(&account, &Who::am_i(), time::now())?.tell(place.json))
+    }
+
+    pub(in crate::release) fn on(
+        &self,
+        account: &Account<'_>,
+        who: &Who,
+        now: u64,
+    ) -> anyhow::Result<Answer> {
+        Ok(match &self.action {
+            Action::Status { .. } => match lock::holder(account, who, now)? {
+                None => answer(Outcome::Done, "nobody has it".to_owned(), None),
+                Some((_, held)) => answer(Outcome::Refused, held.shown(now), Some(&held)),
             },
-            Action::Acquire { message, minutes, .. } => match Lock::take(&account, &who, message, now)? {
+            Action::Acquire { message, minutes, .. } => match Lock::take(account, who, message, now)? {
                 Ok(lock) => {
-                    let held = lock.keep(now + minutes * 60)?;
-                    tell(held.shown(now), Some(&held));
+                    let held = lock.keep(now.saturating_add(minutes.saturating_mul(60)))?;
+                    answer(Outcome::Done, held.shown(now), Some(&held))
                 }
-                Err(held) => {
-                    tell(held.shown(now), Some(&held));
-                    return Ok(Outcome::Refused);
-                }
+                Err(held) => answer(Outcome::Refused, held.shown(now), Some(&held)),
             },
-            Action::Release { .. } => match lock::read(&account)?.filter(|(_, held)| !held.released) {
-                None => tell("nobody had it".to_owned(), None),
+            Action::Release { .. } => match lock::read(account)?.filter(|(_, held)| !held.released) {
+                None => answer(Outcome::Done, "nobody had it".to_owned(), None),
                 Some((number, held)) => {
-                    lock::release(&account, number, &held)?;
-                    tell(format!("taken from {}", held.shown(now)), Some(&held));
+                    lock::release(account, number, &held)?;
+                    let said = format!("taken from {}", held.shown(now));
+                    answer(Outcome::Done, said, Some(&held))
                 }
             },
-        }
-        Ok(Outcome::Done)
+        })
+    }
+}
+
+fn answer(outcome: Outcome, said: String, held: Option<&Held>) -> Answer {
+    Answer {
+        json: json!({ "said": said, "lock": held }),
+        lines: vec![said],
+        remark: String::new(),
+        outcome,
     }
 }

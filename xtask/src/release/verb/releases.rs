@@ -7,7 +7,7 @@ use crate::interrupt::Interrupt;
 use crate::release::account::Account;
 use crate::release::ledger::{Entry, Ledger, Status};
 use crate::release::place::Place;
-use crate::ui;
+use crate::release::verb::Answer;
 use crate::workspace::Workspace;
 
 /// List the releases of an environment, the newest first.
@@ -30,16 +30,26 @@ impl Releases {
             cloud: &aws,
             declared: &declared,
         };
-        let ledger = Ledger::read(&account)?;
+        Ok(self.on(&account)?.tell(self.place.json))
+    }
+
+    pub(in crate::release) fn on(&self, account: &Account<'_>) -> anyhow::Result<Answer> {
+        let ledger = Ledger::read(account)?;
         let entries: Vec<&Entry> = ledger.entries.iter().rev().take(self.limit).collect();
-        if self.place.json {
-            ui::data(json!({ "releases": entries }));
-            return Ok(Outcome::Done);
-        }
-        for entry in entries {
-            ui::data(line(entry));
-        }
-        Ok(Outcome::Done)
+        let remark = if ledger.entries.is_empty() {
+            format!(
+                "nothing is released in `{0}` yet; `cargo xtask deploy --env {0}` does",
+                account.declared.environment
+            )
+        } else {
+            String::new()
+        };
+        Ok(Answer {
+            lines: entries.iter().map(|entry| line(entry)).collect(),
+            json: json!({ "releases": entries }),
+            remark,
+            outcome: Outcome::Done,
+        })
     }
 }
 

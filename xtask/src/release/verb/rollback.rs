@@ -9,10 +9,10 @@ use crate::release::gate::{GateOptions, VerifyGate};
 use crate::release::ledger::Ledger;
 use crate::release::lock::{self, Lock};
 use crate::release::place::Place;
+use crate::release::time;
+use crate::release::verb::{self, Answer};
 use crate::release::who::Who;
 use crate::release::work::{Report, Work};
-use crate::release::{time, verb};
-use crate::ui;
 use crate::workspace::Workspace;
 
 /// Go back to the last verified release, or to a chosen one.
@@ -73,7 +73,7 @@ impl Rollback {
             now: &time::now,
         };
         if self.list {
-            return self.list(&work);
+            return Ok(list(&work)?.tell(self.place.json));
         }
         if self.dry_run {
             return self.plan(&work);
@@ -95,36 +95,41 @@ impl Rollback {
         Ok(verb::conclude(&report, self.place.json))
     }
 
-    fn list(&self, work: &Work<'_>) -> anyhow::Result<Outcome> {
-        let ledger = Ledger::read(work.account)?;
-        let current = ledger.current();
-        let default = ledger.way_back(current).map(|entry| entry.release);
-        let mut rows = Vec::new();
-        for entry in ledger.verified() {
-            let why_not = work.unusable(entry)?;
-            let is_current = current.is_some_and(|current| current.release == entry.release);
-            let note = match &why_not {
-                _ if is_current => "runs".to_owned(),
-                Some(why) => format!("not possible: {why}"),
-                None if default == Some(entry.release) => "default".to_owned(),
-                None => String::new(),
-            };
-            if self.place.json {
-                rows.push(json!({ "release": entry, "possible": why_not.is_none(), "note": note }));
-            } else {
-                let line = format!("{:<24} {} {:<16} {note}", entry.name(), entry.at, entry.who);
-                ui::data(line.trim_end());
-            }
-        }
-        if self.place.json {
-            ui::data(json!({ "releases": rows }));
-        }
-        Ok(Outcome::Done)
-    }
-
     fn plan(&self, work: &Work<'_>) -> anyhow::Result<Outcome> {
         let ledger = Ledger::read(work.account)?;
         let report = work.way_back(&ledger, self.to)?;
         Ok(verb::conclude(&report, self.place.json))
     }
+}
+
+/// Where one can go, and where not.
+pub(in crate::release) fn list(work: &Work<'_>) -> anyhow::Result<Answer> {
+    let ledger = Ledger::read(work.account)?;
+    let current = ledger.current();
+    let default = ledger.way_back(current).map(|entry| entry.release);
+    let (mut lines, mut rows) = (Vec::new(), Vec::new());
+    for entry in ledger.verified() {
+        let why_not = work.unusable(entry)?;
+        let is_current = current.is_some_and(|current| current.release == entry.release);
+        let note = match &why_not {
+            _ if is_current => "runs".to_owned(),
+            Some(why) => format!("not possible: {why}"),
+            None if default == Some(entry.release) => "default".to_owned(),
+            None => String::new(),
+        };
+        rows.push(json!({ "release": entry, "possible": why_not.is_none(), "note": note }));
+        let line = format!("{:<24} {} {:<16} {note}", entry.name(), entry.at, entry.who);
+        lines.push(line.trim_end().to_owned());
+    }
+    let remark = if lines.is_empty() {
+        "no release is verified yet, so there is nowhere to go"
+    } else {
+        ""
+    };
+    Ok(Answer {
+        lines,
+        json: json!({ "releases": rows }),
+        remark: remark.to_owned(),
+        outcome: Outcome::Done,
+    })
 }

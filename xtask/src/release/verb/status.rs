@@ -10,8 +10,8 @@ use crate::release::ledger::{Ledger, Status};
 use crate::release::lock;
 use crate::release::place::Place;
 use crate::release::time;
+use crate::release::verb::Answer;
 use crate::release::who::Who;
-use crate::ui;
 use crate::verify::facts::{list_at, text};
 use crate::workspace::Workspace;
 
@@ -38,25 +38,14 @@ impl StatusVerb {
             cloud: &aws,
             declared: &declared,
         };
-        let status = Seen::look(&account)?;
-        if self.place.json {
-            ui::data(status.json());
-        } else {
-            for line in status.lines() {
-                ui::data(line);
-            }
-        }
-        Ok(if status.is_quiet() {
-            Outcome::Done
-        } else {
-            Outcome::Refused
-        })
+        let seen = Seen::look(&account, &Who::am_i(), time::now())?;
+        Ok(seen.answer().tell(self.place.json))
     }
 }
 
 /// What there is to see.
 #[derive(Debug)]
-pub(crate) struct Seen {
+pub(in crate::release) struct Seen {
     environment: String,
     ledger: Ledger,
     service: Option<Service>,
@@ -69,14 +58,13 @@ pub(crate) struct Seen {
 
 impl Seen {
     /// Asks.
-    pub(crate) fn look(account: &Account<'_>) -> anyhow::Result<Self> {
-        let now = time::now();
+    pub(in crate::release) fn look(account: &Account<'_>, who: &Who, now: u64) -> anyhow::Result<Self> {
         let service = account.service()?;
         let tasks = match &service {
             Some(_) => account.tasks("RUNNING")?,
             None => Vec::new(),
         };
-        let held = lock::holder(account, &Who::am_i(), now)?;
+        let held = lock::holder(account, who, now)?;
         Ok(Self {
             environment: account.declared.environment.clone(),
             ledger: Ledger::read(account)?,
@@ -93,13 +81,25 @@ impl Seen {
         })
     }
 
+    pub(in crate::release) fn answer(&self) -> Answer {
+        Answer {
+            lines: self.lines(),
+            json: self.json(),
+            remark: String::new(),
+            outcome: if self.is_quiet() {
+                Outcome::Done
+            } else {
+                Outcome::Refused
+            },
+        }
+    }
+
     /// Whether the released revision runs and nothing is going on.
-    pub(crate) fn is_quiet(&self) -> bool {
+    fn is_quiet(&self) -> bool {
         let current = self.ledger.current().and_then(|entry| entry.revision.as_deref());
-        let runs = self
-            .service
-            .as_ref()
-            .is_some_and(|service| current == Some(&*service.revision) && service.running == service.desired);
+        let runs = self.service.as_ref().is_some_and(|service| {
+            current == Some(&*service.revision) && service.running == service.desired && service.running > 0
+        });
         let is_settled = self
             .ledger
             .head()
@@ -138,9 +138,13 @@ impl Seen {
         for task in &self.tasks {
             row("task", task_line(task));
         }
-        if let Some((healthy, all)) = self.targets {
-            row("targets", format!("{healthy} of {all} are healthy"));
-        }
+        row(
+            "targets",
+            match self.targets {
+                Some((healthy, all)) => format!("{healthy} of {all} are healthy"),
+                None => "there is no target group".to_owned(),
+            },
+        );
         for deployment in &self.open {
             row("deployment", format!("{} {}", deployment.status, deployment.arn));
         }

@@ -6,9 +6,9 @@ use crate::Outcome;
 use crate::interrupt::Interrupt;
 use crate::problem::Problem;
 use crate::release::account::Account;
-use crate::release::follow::{Ending, Follow};
+use crate::release::follow::{Ending, Follow, Pace};
 use crate::release::place::Place;
-use crate::ui::{self, Mark};
+use crate::release::verb::Answer;
 use crate::workspace::Workspace;
 
 /// Wait until the service's deployment has ended, and say how. Changes nothing.
@@ -31,36 +31,54 @@ impl Wait {
             cloud: &aws,
             declared: &declared,
         };
-        let newest = account.deployments()?.into_iter().next();
-        let Some(service) = account.service()? else {
-            let what = format!("there is no service `{}`", declared.service.name);
-            return Err(Problem::new(what, "`cargo xtask deploy` makes one").into());
-        };
-        let revision = match &newest {
-            Some(deployment) => account.task_definition_of(&deployment.target)?,
-            None => service.revision.clone(),
-        };
         let pace = self.place.pace(self.minutes, 0);
-        let ending = Follow::new(&account, &revision, &service).until_it_ends(pace, interrupt, || Ok(()))?;
-        let (is_good, said) = match ending {
-            Ending::Successful => (true, format!("{revision} is deployed")),
-            Ending::SentBack(why) => (false, format!("{revision} was sent back: {why}")),
-            Ending::Stuck(why) => (false, format!("{revision} failed, and so did going back: {why}")),
-            Ending::Stopped(why) => (false, format!("the deployment of {revision} was stopped: {why}")),
-            Ending::Detached | Ending::Late => {
-                let hint = "it goes on by itself; run this again to see how it ends";
-                return Err(
-                    Problem::new(format!("the deployment of `{revision}` has not ended"), hint).into(),
-                );
-            }
-        };
-        if self.place.json {
-            ui::data(json!({ "successful": is_good, "said": said }));
-        } else if is_good {
-            ui::data(said);
-        } else {
-            ui::step(Mark::Fail, said);
-        }
-        Ok(if is_good { Outcome::Done } else { Outcome::Refused })
+        Ok(until_it_ends(&account, pace, interrupt)?.tell(self.place.json))
     }
+}
+
+/// Follows the newest deployment to its end.
+pub(in crate::release) fn until_it_ends(
+    account: &Account<'_>,
+    pace: Pace,
+    interrupt: &Interrupt,
+) -> anyhow::Result<Answer> {
+    let environment = &account.declared.environment;
+    let Some(service) = account.service()? else {
+        let what = format!("there is no service `{}`", account.declared.service.name);
+        let hint = format!("`cargo xtask deploy --env {environment}` makes one");
+        return Err(Problem::new(what, hint).into());
+    };
+    let revision = match account.deployments()?.first() {
+        Some(newest) => account.task_definition_of(&newest.target)?,
+        None => service.revision.clone(),
+    };
+    let ending = Follow::new(account, &revision, &service).until_it_ends(pace, interrupt, || Ok(()))?;
+    let said = match &ending {
+        Ending::Successful => format!("{revision} is deployed"),
+        Ending::SentBack(why) => format!("{revision} was sent back: {why}"),
+        Ending::Stuck(why) => format!("{revision} failed, and so did going back: {why}"),
+        Ending::Stopped(why) => format!("the deployment of {revision} was stopped: {why}"),
+        Ending::Detached | Ending::Late => {
+            let what = format!("the deployment of `{revision}` has not ended");
+            let hint = format!("it goes on by itself; how it ends: `cargo xtask wait --env {environment}`");
+            return Err(Problem::new(what, hint).into());
+        }
+    };
+    let is_good = ending == Ending::Successful;
+    let json = json!({ "successful": is_good, "said": said });
+    Ok(if is_good {
+        Answer {
+            lines: vec![said],
+            json,
+            remark: String::new(),
+            outcome: Outcome::Done,
+        }
+    } else {
+        Answer {
+            lines: Vec::new(),
+            json,
+            remark: format!("{said}; what its tasks said: `cargo xtask logs --env {environment} --previous`"),
+            outcome: Outcome::Refused,
+        }
+    })
 }
