@@ -89,11 +89,22 @@ impl Process {
 
     /// Waits until the child ends by itself; at most `limit`.
     pub(crate) fn wait(&mut self, limit: Duration, interrupt: &Interrupt) -> anyhow::Result<ExitStatus> {
+        self.wait_while(limit, interrupt, &mut || {})
+    }
+
+    /// The same, and does `meanwhile` again and again.
+    fn wait_while(
+        &mut self,
+        limit: Duration,
+        interrupt: &Interrupt,
+        meanwhile: &mut dyn FnMut(),
+    ) -> anyhow::Result<ExitStatus> {
         let start = Instant::now();
         loop {
             if let Some(status) = self.ended()? {
                 return Ok(status);
             }
+            meanwhile();
             self.check(start, limit, interrupt, "end")?;
         }
     }
@@ -211,18 +222,32 @@ pub(crate) fn run(
     interrupt: &Interrupt,
 ) -> anyhow::Result<()> {
     let mut process = Process::start(name, command, log)?;
-    expect_success(&mut process, interrupt)
+    expect_success(&mut process, interrupt, &mut || {})
 }
 
 /// Runs `command` to its end, its output on our stderr. It is an error when it fails.
 pub(crate) fn run_visible(name: &str, command: &mut Command, interrupt: &Interrupt) -> anyhow::Result<()> {
-    let mut process = Process::start_visible(name, command)?;
-    expect_success(&mut process, interrupt)
+    run_visible_while(name, command, interrupt, &mut || {})
 }
 
-fn expect_success(process: &mut Process, interrupt: &Interrupt) -> anyhow::Result<()> {
+/// The same, and does `meanwhile` again and again.
+pub(crate) fn run_visible_while(
+    name: &str,
+    command: &mut Command,
+    interrupt: &Interrupt,
+    meanwhile: &mut dyn FnMut(),
+) -> anyhow::Result<()> {
+    let mut process = Process::start_visible(name, command)?;
+    expect_success(&mut process, interrupt, meanwhile)
+}
+
+fn expect_success(
+    process: &mut Process,
+    interrupt: &Interrupt,
+    meanwhile: &mut dyn FnMut(),
+) -> anyhow::Result<()> {
     const LIMIT: Duration = Duration::from_mins(30);
-    let status = process.wait(LIMIT, interrupt)?;
+    let status = process.wait_while(LIMIT, interrupt, meanwhile)?;
     if status.success() {
         return Ok(());
     }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, test_kill_process};
 use tempfile::TempDir;
 
-use super::{GUARD, POLL, Process, guard, run, tail};
+use super::{GUARD, POLL, Process, guard, run, run_visible_while, tail};
 use crate::interrupt::{Interrupt, Interrupted};
 use crate::problem::Problem;
 
@@ -183,6 +183,22 @@ fn a_child_that_never_gets_ready_is_an_error() {
         .wait_ready(POLL, &Interrupt::default(), never)
         .unwrap_err();
     assert_eq!(error.to_string(), "`child` did not get ready within 0 s");
+}
+
+#[test]
+fn something_else_is_done_while_a_child_runs_and_no_longer() {
+    let mut times = 0;
+    let mut meanwhile = || times += 1;
+    run_visible_while(
+        "child",
+        &mut shell("sleep 0.2"),
+        &Interrupt::default(),
+        &mut meanwhile,
+    )
+    .unwrap();
+    assert!(times >= 2, "{times}");
+    let failed = run_visible_while("child", &mut shell("exit 3"), &Interrupt::default(), &mut || {});
+    assert!(failed.unwrap_err().to_string().contains("failed: exit status: 3"));
 }
 
 #[test]

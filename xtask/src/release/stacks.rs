@@ -203,13 +203,14 @@ fn cdk_there(workspace: &Workspace, place: &Place, declared: &Declared) -> Comma
     command
 }
 
-/// Deploys stacks by their kinds. Each is one change set; one that fails is taken back by CloudFormation.
+/// Deploys stacks by their kinds, and holds the lock meanwhile. Each is one change set; one that fails is taken back by
+/// CloudFormation.
 pub(crate) fn deploy(
     workspace: &Workspace,
     place: &Place,
     assembly: &Assembly,
     kinds: &[String],
-    interrupt: &Interrupt,
+    work: &Work<'_>,
 ) -> anyhow::Result<()> {
     let mut command = cdk_there(workspace, place, &assembly.declared);
     command
@@ -227,7 +228,7 @@ pub(crate) fn deploy(
     if place.verbose {
         ui::say(format_args!("$ {}", process::shown(&command)));
     }
-    process::run_visible("cdk deploy", &mut command, interrupt)
+    process::run_visible_while("cdk deploy", &mut command, work.interrupt, &mut work.hold())
 }
 
 /// Prepares an account for the CDK, once. For AWS this is the operator's to do, with rights that a release has not.

@@ -425,6 +425,23 @@ impl Work<'_> {
         })
     }
 
+    /// Keeps the lock while something else takes long. One that cannot be renewed is tried again, and noticed before the
+    /// next change.
+    pub(super) fn hold(&self) -> impl FnMut() {
+        const EACH: u64 = 60;
+        let mut next = 0;
+        move || {
+            let now = (self.now)();
+            if now < next {
+                return;
+            }
+            next = now + EACH;
+            if let Some(Err(error)) = self.lock.map(|lock| lock.renew(now)) {
+                ui::step(Mark::Run, format_args!("the lock is not renewed: {error:#}"));
+            }
+        }
+    }
+
     /// Before anything that another one's work would be harmed by.
     pub(super) fn expect_lock(&self) -> anyhow::Result<()> {
         self.lock.map_or(Ok(()), Lock::check)

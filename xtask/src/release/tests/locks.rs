@@ -1,9 +1,11 @@
 //! Two at once, and locks that were left behind.
 
+use std::cell::Cell;
+
 use serde_json::json;
 
-use super::model::Model;
-use super::{Looks, NOW, ana, deploy, verb, with};
+use super::model::{Instead, Model};
+use super::{Looks, NOW, ana, deploy, run_while, verb, with};
 use crate::Outcome;
 use crate::release::account::Account;
 use crate::release::lock::{self, Held, Lock, TTL};
@@ -94,6 +96,35 @@ fn a_lock_is_renewed_when_its_end_is_near() {
         lock.renew(NOW + TTL.as_secs() - 60).unwrap();
         assert_eq!(until(account), NOW + 2 * TTL.as_secs() - 60);
     });
+}
+
+#[test]
+fn a_lock_is_held_while_something_else_takes_long() {
+    let model = Model::new();
+    let now = Cell::new(NOW);
+    run_while(&model, &Looks::pass(), &model.interrupt, &|| now.get(), |work| {
+        let mut hold = work.hold();
+        let until = || lock::read(work.account).unwrap().unwrap().1.until;
+        let mut least = u64::MAX;
+        while now.get() < NOW + 4 * TTL.as_secs() {
+            // The first two times that it is due, nobody answers.
+            if [NOW + 300, NOW + 360].contains(&now.get()) {
+                model.happens(Instead::Throttled, 0..1);
+            }
+            hold();
+            least = least.min(until().saturating_sub(now.get()));
+            now.set(now.get() + 5);
+        }
+        assert!(least > TTL.as_secs() / 2, "{least}");
+        // Lost for good: it goes on, and the next change does not.
+        let (number, held) = lock::read(work.account)?.unwrap();
+        lock::release(work.account, number, &held)?;
+        now.set(now.get() + TTL.as_secs());
+        hold();
+        assert!(work.expect_lock().is_err());
+        Ok(())
+    })
+    .unwrap();
 }
 
 #[test]

@@ -183,7 +183,7 @@ impl Deploy {
             let first = missing(account, &mut changed)?;
             if !first.is_empty() {
                 work.expect_lock()?;
-                stacks::deploy(workspace, &self.place, assembly, &first, work.interrupt)?;
+                stacks::deploy(workspace, &self.place, assembly, &first, work)?;
             }
         }
         let image = self.image(work, workspace)?;
@@ -201,7 +201,7 @@ impl Deploy {
         if let Some(assembly) = assembly.filter(|_| !changed.is_empty()) {
             expect_digest(account, &digest)?;
             work.expect_lock()?;
-            stacks::deploy(workspace, &self.place, assembly, &changed, work.interrupt)?;
+            stacks::deploy(workspace, &self.place, assembly, &changed, work)?;
             if self.place.is_stage() {
                 let output = |name: &str| {
                     let value = account.output(name)?;
