@@ -364,6 +364,13 @@ impl Account<'_> {
         Some(denied.collect())
     }
 
+    /// Whether a role is certainly gone; whoever may not ask does not know.
+    pub(crate) fn is_role_gone(&self, arn: &str) -> bool {
+        let name = arn.rsplit('/').next().unwrap_or_default();
+        let answer = self.cloud.json(&["iam", "get-role", "--role-name", name]);
+        answer.is_err_and(|failure| failure.is_absence())
+    }
+
     /// Alarms among those that guard a deployment that are in alarm.
     pub(crate) fn ringing(&self) -> anyhow::Result<Vec<String>> {
         let names = &self.declared.service.deployment_alarms;

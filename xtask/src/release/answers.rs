@@ -275,6 +275,12 @@ impl Revision {
             .collect()
     }
 
+    /// The roles that its tasks are started with, and run with.
+    pub(crate) fn roles(&self) -> Vec<String> {
+        let roles = ["/executionRoleArn", "/taskRoleArn"].map(|role| text(&self.input, role));
+        roles.into_iter().filter(|role| !role.is_empty()).collect()
+    }
+
     /// The image of one container.
     pub(crate) fn image_of(&self, container: &str) -> Option<String> {
         list_at(&self.input, "/containerDefinitions")

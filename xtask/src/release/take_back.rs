@@ -346,6 +346,10 @@ impl Work<'_> {
             }
             Some(_) => {}
         }
+        let mut roles = revision.roles().into_iter();
+        if let Some(role) = roles.find(|role| self.account.is_role_gone(role)) {
+            return Ok(Some(format!("its role `{role}` is gone")));
+        }
         for name in revision.secrets() {
             match self.account.secret(&name)? {
                 None => return Ok(Some(format!("its secret `{name}` is gone"))),

@@ -337,6 +337,30 @@ fn a_release_whose_secret_is_gone_is_no_way_back() {
 }
 
 #[test]
+fn a_release_whose_role_is_gone_is_no_way_back() {
+    let model = with_a_verified();
+    // The infrastructure got a role of another name since.
+    let old = r#""executionRoleArn":"arn:aws:iam::123456789012:role/mcp-gateway-staging-execution""#;
+    let mut state = model.state.borrow_mut();
+    let (input, ..) = state.revisions.get_mut(&2).unwrap();
+    let before = input
+        .to_string()
+        .replace(old, &old.replace("-execution", "-before"));
+    *input = serde_json::from_str(&before).unwrap();
+    drop(state);
+    deploy(&model, &Looks::pass(), 'b').unwrap();
+    model.state.borrow_mut().gone_roles = Some(vec!["mcp-gateway-staging-before"]);
+    let moves = model.state.borrow().moves.len();
+    let report = roll_back(&model, &Looks::pass(), None).unwrap();
+    let says = "its role `arn:aws:iam::123456789012:role/mcp-gateway-staging-before` is gone";
+    assert!(!report.is_done && report.what.contains(says), "{report:?}");
+    assert_eq!(model.state.borrow().moves.len(), moves);
+    // Whoever may not ask goes on: it may well be there.
+    model.state.borrow_mut().gone_roles = None;
+    assert!(roll_back(&model, &Looks::pass(), None).unwrap().is_done);
+}
+
+#[test]
 fn a_deployment_that_somebody_else_began_is_in_the_way() {
     let model = with_a_verified();
     let mut state = model.state.borrow_mut();

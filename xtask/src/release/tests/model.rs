@@ -75,6 +75,8 @@ pub(super) struct State {
     pub(super) dead: Vec<(u32, &'static str, i64)>,
     pub(super) fates: BTreeMap<String, Fate>,
     pub(super) denied: bool,
+    /// Roles that are gone; none when nobody may ask.
+    pub(super) gone_roles: Option<Vec<&'static str>>,
     pub(super) tags: Vec<String>,
     /// Changes of the service, in order.
     pub(super) moves: Vec<String>,
@@ -162,6 +164,7 @@ impl Model {
                 dead: Vec::new(),
                 fates: BTreeMap::new(),
                 denied: false,
+                gone_roles: Some(Vec::new()),
                 tags: Vec::new(),
                 moves: Vec::new(),
             }),
@@ -246,6 +249,7 @@ impl Model {
                 Ok(json!({}))
             }
             ("secretsmanager", "describe-secret") => state.secret(of("--secret-id")),
+            ("iam", "get-role") => state.role(of("--role-name")),
             ("iam", "simulate-principal-policy") => {
                 let decision = if state.denied { "implicitDeny" } else { "allowed" };
                 let result = json!({ "EvalDecision": decision, "EvalResourceName": "the secret" });

@@ -18,8 +18,8 @@ use crate::workspace::Workspace;
 /// Go back to the last verified release, or to a chosen one.
 ///
 /// An open deployment is sent back by ECS; otherwise a copy of the target becomes a new release, so that the newest
-/// revision is again the one that is meant. Image, revision and secrets are looked at before anything moves. What is
-/// taken away is held: nobody ships it again by accident.
+/// revision is again the one that is meant. Image, revision, roles and secrets are looked at before anything moves. What
+/// is taken away is held: nobody ships it again by accident.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  \
     cargo xtask rollback --env production --token-file token\n  \

@@ -1,4 +1,4 @@
-//! Parameters, secrets and stacks.
+//! Parameters, secrets, roles and stacks.
 
 use serde_json::{Value, json};
 
@@ -66,6 +66,14 @@ impl State {
             return Err(failure("ValidationError", "Stack does not exist"));
         }
         Ok(json!({ "Stacks": found }))
+    }
+
+    pub(super) fn role(&self, name: &str) -> Result<Value, Failure> {
+        match &self.gone_roles {
+            None => Err(failure("AccessDenied", "not authorized to perform: iam:GetRole")),
+            Some(gone) if gone.contains(&name) => Err(failure("NoSuchEntity", "no such role")),
+            Some(_) => Ok(json!({ "Role": { "RoleName": name } })),
+        }
     }
 
     pub(super) fn secret(&self, name: &str) -> Result<Value, Failure> {
