@@ -182,7 +182,10 @@ impl<'a> Follow<'a> {
             ));
         }
         let is_primary = primary.is_some_and(|primary| primary.revision == self.revision);
-        let reason = ours.map(|ours| ours.reason.clone()).unwrap_or_default();
+        let reason = ours.map(|ours| ours.reason.clone());
+        let reason = reason
+            .filter(|reason| !reason.is_empty())
+            .unwrap_or_else(|| "ECS does not say why".to_owned());
         match (
             ours.map(|ours| &*ours.state),
             primary.map(|primary| &*primary.state),

@@ -54,6 +54,8 @@ pub(super) struct State {
     /// Tasks that should run, and do.
     pub(super) desired: usize,
     pub(super) running: usize,
+    /// Sets of tasks, where the account lists no deployments, as emulators do not.
+    pub(super) rollouts: Option<Vec<Value>>,
     /// What the service says, the newest first.
     pub(super) events: Vec<String>,
     /// States of the targets, when there is a target group.
@@ -146,6 +148,7 @@ impl Model {
                 service: Some(revision(1)),
                 desired: 2,
                 running: 2,
+                rollouts: None,
                 events: Vec::new(),
                 targets: Some(vec!["healthy", "healthy"]),
                 logs: Some(Vec::new()),
@@ -315,6 +318,7 @@ impl State {
             "list-service-deployments" | "list-tasks" if self.service.is_none() => {
                 Err(failure("ServiceNotFoundException", "Service not found."))
             }
+            "list-service-deployments" if self.rollouts.is_some() => Ok(json!({ "serviceDeployments": [] })),
             "list-service-deployments" => {
                 let brief = |one: &Deployment| {
                     json!({ "serviceDeploymentArn": one.arn, "status": one.status,
@@ -461,12 +465,13 @@ impl State {
         let state = if is_open { "IN_PROGRESS" } else { "COMPLETED" };
         let primary = json!({ "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": revision,
             "rolloutState": state, "runningCount": self.running });
+        let rollouts = self.rollouts.clone().unwrap_or_else(|| vec![primary]);
         let events = self
             .events
             .iter()
             .map(|message| json!({ "id": message, "message": message }));
         json!({ "services": [{ "status": "ACTIVE", "taskDefinition": revision, "desiredCount": self.desired,
-            "runningCount": self.running, "pendingCount": 0, "deployments": [primary],
+            "runningCount": self.running, "pendingCount": 0, "deployments": rollouts,
             "events": events.collect::<Vec<_>>() }] })
     }
 
