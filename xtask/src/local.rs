@@ -153,7 +153,7 @@ impl Stage {
         );
         let output = fs::File::create(&log)?;
         // A group of its own, so that Ctrl-C here does not end it.
-        let mut child = Command::new(std::env::current_exe()?)
+        let mut child = Command::new(process::this_program()?)
             .arg("local")
             .env("CARGO_MANIFEST_DIR", workspace.root().join("xtask"))
             .stdin(Stdio::null())

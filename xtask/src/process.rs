@@ -24,6 +24,16 @@ const GRACE: Duration = Duration::from_secs(5);
 /// How many lines of a log are shown when its child fails.
 const TAIL_LINES: usize = 30;
 
+/// This program as it runs, for a child of its own; on Linux even when a new one was built over it meanwhile, which must not
+/// break a release off.
+pub(crate) fn this_program() -> std::io::Result<PathBuf> {
+    let running = Path::new("/proc/self/exe");
+    if running.exists() {
+        return Ok(running.to_owned());
+    }
+    std::env::current_exe()
+}
+
 /// Waits for the end of its input, which is the end of xtask, and stops the group given as `$1`.
 const GUARD: &str = r#"read -r _; kill -s TERM -- "-$1"; sleep 5; kill -s KILL -- "-$1""#;
 

@@ -61,7 +61,7 @@ impl Gate for VerifyGate<'_> {
 
 impl VerifyGate<'_> {
     fn command(&self, digest: &str, care: Care) -> anyhow::Result<Command> {
-        let mut command = Command::new(std::env::current_exe()?);
+        let mut command = Command::new(process::this_program()?);
         let place = self.place;
         command.args(["verify", "--json", "--env", &place.environment]);
         command.args(["--target", place.target.word(), "--digest", digest]);
