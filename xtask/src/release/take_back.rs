@@ -8,6 +8,9 @@ use super::work::{Care, Report, Verdict, Work};
 use crate::problem::Problem;
 use crate::ui::{self, Mark};
 
+/// How often to look whether all tasks run again after ECS went back: two minutes at an emulator, ten at AWS.
+const RETURN_LOOKS: u32 = 120;
+
 impl Work<'_> {
     /// Back to `to`, or to the last verified release that is another one than what runs.
     pub(crate) fn roll_back(&self, to: Option<u64>, reason: &str) -> anyhow::Result<Report> {
@@ -217,8 +220,21 @@ impl Work<'_> {
         Ok(Report::refused(what, self.held_hint(), Some(entry)))
     }
 
+    /// A breaker goes back at once; the tasks that it has to start again are not there yet.
+    fn wait_for_tasks(&self) -> anyhow::Result<()> {
+        for _ in 0..self.pace.looks.min(RETURN_LOOKS) {
+            let service = self.service()?;
+            if service.running >= service.desired || self.interrupt.is_raised() {
+                break;
+            }
+            self.interrupt.pause(self.pace.poll);
+        }
+        Ok(())
+    }
+
     /// ECS went back by itself; whether that helped is said, and decides nothing: there is nowhere else to go.
     fn look_after_return(&self, current: &Entry) -> anyhow::Result<()> {
+        self.wait_for_tasks()?;
         match self.gate.check(&current.digest, Care::AfterReturn)? {
             Verdict::Pass => ui::step(
                 Mark::Ok,

@@ -418,7 +418,7 @@ impl Work<'_> {
         })
     }
 
-    fn service(&self) -> anyhow::Result<Service> {
+    pub(super) fn service(&self) -> anyhow::Result<Service> {
         self.account.service()?.ok_or_else(|| {
             let what = format!("there is no service `{}`", self.account.declared.service.name);
             Problem::new(what, "create it: `cargo xtask deploy` without `--skip-stacks`").into()

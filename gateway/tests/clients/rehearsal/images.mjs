@@ -27,7 +27,10 @@ export class Images {
     if (!source.includes(WORDS)) throw new Error(`\`${FILE}\` does not say \`${WORDS}\` any more`);
     await writeFile(file, source.replace(WORDS, `${WORDS} (second release)`));
     const person = ['-c', 'user.name=rehearsal', '-c', 'user.email=rehearsal@example.com'];
-    await run('git', [...person, 'commit', '--quiet', '--all', '--message', 'Change what a tool says of itself'], { cwd: CHECKOUT });
+    // The same commit each time, so that a second rehearsal finds it built.
+    const date = await run('git', ['show', '--no-patch', '--format=%cI', 'HEAD'], { cwd: CHECKOUT });
+    const dates = { ...process.env, GIT_AUTHOR_DATE: date, GIT_COMMITTER_DATE: date };
+    await run('git', [...person, 'commit', '--quiet', '--all', '--message', 'Change what a tool says of itself'], { cwd: CHECKOUT, env: dates });
     const env = {
       ...process.env,
       CARGO_MANIFEST_DIR: join(CHECKOUT, 'xtask'),

@@ -29,8 +29,8 @@ export async function run(program, args, options = {}) {
 
 /** An answer of the emulated AWS. */
 export async function aws(...args) {
-  const variables = { AWS_ACCESS_KEY_ID: 'AKIAMINI', AWS_SECRET_ACCESS_KEY: 'emulated', AWS_REGION: 'us-east-1', AWS_EC2_METADATA_DISABLED: 'true' };
-  const text = await run(AWS, ['--endpoint-url', 'http://10.66.0.1:4566', '--output', 'json', ...args], { env: { ...process.env, ...variables } });
+  const variables = { AWS_ACCESS_KEY_ID: 'AKIAMINI', AWS_SECRET_ACCESS_KEY: 'emulated', AWS_EC2_METADATA_DISABLED: 'true' };
+  const text = await run(AWS, ['--region', 'us-east-1', '--endpoint-url', 'http://10.66.0.1:4566', '--output', 'json', ...args], { env: { ...process.env, ...variables } });
   return text === '' ? undefined : JSON.parse(text);
 }
 
