@@ -71,6 +71,8 @@ struct Watched<'a> {
 
 impl Gate for Watched<'_> {
     fn check(&self, digest: &str, care: Care) -> anyhow::Result<Verdict> {
+        let starting = self.model.state.borrow().starting.get();
+        assert_eq!(starting, 0, "it looks before all tasks run");
         assert_eq!(
             verify::look(&Uncounted(self.model), &declared(), Some(digest), &["B3", "E9"]),
             ["B3 pass", "E9 pass"],

@@ -138,6 +138,14 @@ fn an_image_that_crashes_is_sent_back_by_ecs_and_held() {
 }
 
 #[test]
+fn what_ecs_went_back_to_is_looked_at_when_all_its_tasks_run() {
+    let model = fated('b', Fate::BreakerOpens);
+    model.state.borrow().starting.set(20);
+    assert!(!deploy(&model, &Looks::pass(), 'b').unwrap().is_done);
+    assert_eq!(said(&model), "1 verified, 2 rolled-back held");
+}
+
+#[test]
 fn what_dies_after_it_was_healthy_is_taken_back() {
     let model = with_a_verified();
     model

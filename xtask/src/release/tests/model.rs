@@ -54,6 +54,8 @@ pub(super) struct State {
     /// Tasks that should run, and do.
     pub(super) desired: usize,
     pub(super) running: usize,
+    /// Looks at the service until the last of them runs.
+    pub(super) starting: Cell<u32>,
     /// Sets of tasks, where the account lists no deployments, as emulators do not.
     pub(super) rollouts: Option<Vec<Value>>,
     /// What the service says, the newest first.
@@ -148,6 +150,7 @@ impl Model {
                 service: Some(revision(1)),
                 desired: 2,
                 running: 2,
+                starting: Cell::new(0),
                 rollouts: None,
                 events: Vec::new(),
                 targets: Some(vec!["healthy", "healthy"]),
@@ -461,17 +464,20 @@ impl State {
         let Some(revision) = &self.service else {
             return json!({ "services": [] });
         };
+        let starting = self.starting.get();
+        self.starting.set(starting.saturating_sub(1));
+        let running = self.running - usize::from(starting > 0);
         let is_open = self.deployments.iter().any(|one| is_open(one.status));
         let state = if is_open { "IN_PROGRESS" } else { "COMPLETED" };
         let primary = json!({ "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": revision,
-            "rolloutState": state, "runningCount": self.running });
+            "rolloutState": state, "runningCount": running });
         let rollouts = self.rollouts.clone().unwrap_or_else(|| vec![primary]);
         let events = self
             .events
             .iter()
             .map(|message| json!({ "id": message, "message": message }));
         json!({ "services": [{ "status": "ACTIVE", "taskDefinition": revision, "desiredCount": self.desired,
-            "runningCount": self.running, "pendingCount": 0, "deployments": rollouts,
+            "runningCount": running, "pendingCount": 0, "deployments": rollouts,
             "events": events.collect::<Vec<_>>() }] })
     }
 
