@@ -17,6 +17,7 @@ import { readData, readNetwork, readSignals } from './live-rest.ts';
 import { freePort, Machines, type Bridge } from './machines.ts';
 import { readByMoto } from './moto.ts';
 import type { Report } from './report.ts';
+import { takeBack } from './taken-back.ts';
 
 /** The interpreters with the emulators. */
 export interface Pythons {
@@ -93,6 +94,7 @@ class Run {
       ['a change of the shape registers a revision and moves nothing', () => this.change(first)],
       ['changes by hand are found by name', () => this.drift(outputs)],
       ['cdk destroy removes every stack', () => this.destroy(first)],
+      ['a creation that is taken back leaves only protected tables, an update everything', () => takeBack(this.aws, this.build({ protection: { deletion: true } }))],
     ];
     for (const [what, run] of steps) {
       if (!hasDocker && what.startsWith('tasks run')) continue;

@@ -82,6 +82,16 @@ describe('our own rules find', () => {
     expect(broken(type, path, value)).toContain(`Gateway-${rule}`);
   });
 
+  it.each(['DeletionPolicy', 'UpdateReplacePolicy'])('a revision that goes by its %s', (policy) => {
+    const resource = serviceResource(CfnTaskDefinition);
+    for (const weaker of ['Delete', 'RetainExceptOnCreate', undefined]) {
+      resource.addOverride(policy, weaker);
+      const found = new GatewayChecks(resource, reference).validateScope(resource).violations.map(({ ruleName }) => ruleName);
+      expect(found, weaker).toContain('Gateway-RetainedRevisions');
+    }
+    delete (resource as unknown as { rawOverrides: Record<string, unknown> }).rawOverrides[policy];
+  });
+
   it('nothing in the resources as they are', () => {
     for (const type of [CfnLoadBalancer, CfnListener, CfnTargetGroup, CfnTaskDefinition, CfnService]) {
       const resource = serviceResource(type);

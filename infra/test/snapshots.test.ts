@@ -37,10 +37,19 @@ const STATEFUL: readonly (readonly [Kind, string, readonly string[]])[] = [
 ];
 
 describe.each(Object.keys(ENVIRONMENTS))('in %s stateful resources keep their identity:', (name) => {
-  const { templates } = built(name);
+  const { config, templates } = built(name);
 
   it.each(STATEFUL)('%s %s', (kind, type, ids) => {
     expect(resources(templates[kind], type).map(([id]) => id).sort()).toEqual(ids);
+  });
+
+  it.each(STATEFUL)('and stay when their stack goes, if this is a protected environment: %s %s', (kind, type) => {
+    // A table is protected besides, so whoever takes back its creation could not delete it.
+    const retained = type === 'AWS::DynamoDB::Table' ? 'Retain' : 'RetainExceptOnCreate';
+    const [deletion, replacement] = config.protection.deletion ? [retained, 'Retain'] : ['Delete', 'Delete'];
+    for (const [id, { DeletionPolicy, UpdateReplacePolicy }] of resources(templates[kind], type).filter(([id]) => !id.startsWith('PingLogs'))) {
+      expect({ id, DeletionPolicy, UpdateReplacePolicy }).toEqual({ id, DeletionPolicy: deletion, UpdateReplacePolicy: replacement });
+    }
   });
 
   it('there are no others', () => {

@@ -1,9 +1,11 @@
 // The bucket of access logs and flow logs.
 
-import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { BlockPublicAccess, Bucket, BucketEncryption, ObjectOwnership } from 'aws-cdk-lib/aws-s3';
 import { Construct } from 'constructs';
+
+import { removalPolicy } from './removal.ts';
 
 /** What differs between environments. */
 export interface LogsBucketProps {
@@ -35,7 +37,7 @@ export class LogsBucket extends Construct {
           abortIncompleteMultipartUploadAfter: Duration.days(1),
         },
       ],
-      removalPolicy: props.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      removalPolicy: removalPolicy(props.retain),
     });
     this.bucket.addToResourcePolicy(this.accessLogs(props.loadBalancer));
   }

@@ -1,9 +1,11 @@
 // The key that everything at rest is under: tables, secrets, logs, and the gateway's own envelopes.
 
-import { ArnFormat, Duration, RemovalPolicy, Stack } from 'aws-cdk-lib';
+import { ArnFormat, Duration, Stack } from 'aws-cdk-lib';
 import { PolicyStatement, ServicePrincipal } from 'aws-cdk-lib/aws-iam';
 import { Key } from 'aws-cdk-lib/aws-kms';
 import { Construct } from 'constructs';
+
+import { removalPolicy } from './removal.ts';
 
 /** What differs between environments. */
 export interface MasterKeyProps {
@@ -24,7 +26,7 @@ export class MasterKey extends Construct {
       enableKeyRotation: true,
       rotationPeriod: Duration.days(365),
       pendingWindow: Duration.days(30),
-      removalPolicy: props.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      removalPolicy: removalPolicy(props.retain),
     });
     this.key.addToResourcePolicy(logsMayUseIt(this, props.logGroupName));
   }

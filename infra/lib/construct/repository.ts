@@ -1,8 +1,10 @@
 // The image registry: a tag never changes its meaning, and a release is never expired.
 
-import { Duration, RemovalPolicy } from 'aws-cdk-lib';
+import { Duration } from 'aws-cdk-lib';
 import { Repository, TagMutability, TagStatus } from 'aws-cdk-lib/aws-ecr';
 import { Construct } from 'constructs';
+
+import { removalPolicy } from './removal.ts';
 
 /** What differs between environments. */
 export interface GatewayRepositoryProps {
@@ -26,7 +28,7 @@ export class GatewayRepository extends Construct {
       repositoryName: props.repositoryName,
       imageTagMutability: TagMutability.IMMUTABLE,
       imageScanOnPush: true,
-      removalPolicy: props.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      removalPolicy: removalPolicy(props.retain),
       emptyOnDelete: !props.retain,
       lifecycleRules: [
         {

@@ -1,9 +1,10 @@
 // The two secrets of the gateway. Their values are never in a template, a parameter or an output.
 
-import { RemovalPolicy } from 'aws-cdk-lib';
 import type { IKey } from 'aws-cdk-lib/aws-kms';
 import { CfnSecret, Secret, type ISecret } from 'aws-cdk-lib/aws-secretsmanager';
 import { Construct } from 'constructs';
+
+import { removalPolicy } from './removal.ts';
 
 /** What differs between environments. */
 export interface GatewaySecretsProps {
@@ -20,16 +21,15 @@ export class GatewaySecrets extends Construct {
 
   constructor(scope: Construct, id: string, props: GatewaySecretsProps) {
     super(scope, id);
-    const removalPolicy = props.retain ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY;
     const session = new Secret(this, 'Session', {
       secretName: props.sessionName,
       description: 'SESSION_SECRET of the gateway: what its keys are derived from',
       encryptionKey: props.key,
       generateSecretString: { passwordLength: 64, excludePunctuation: true },
-      removalPolicy,
+      removalPolicy: removalPolicy(props.retain),
     });
     this.session = this.reference('SessionReference', (session.node.defaultChild as CfnSecret).attrId);
-    this.google = this.reference('GoogleReference', this.withoutValue(props, removalPolicy).attrId);
+    this.google = this.reference('GoogleReference', this.withoutValue(props).attrId);
   }
 
   /**
@@ -44,13 +44,13 @@ export class GatewaySecrets extends Construct {
    * A secret without a version, which the L2 construct cannot make: it would invent a value, the gateway would
    * start with it, and every login would fail. Without a value no task starts, and ECS says which secret it is.
    */
-  private withoutValue(props: GatewaySecretsProps, removalPolicy: RemovalPolicy): CfnSecret {
+  private withoutValue(props: GatewaySecretsProps): CfnSecret {
     const secret = new CfnSecret(this, 'Google', {
       name: props.googleName,
       description: 'GOOGLE_CLIENT_SECRET of the gateway: the secret of its OAuth client',
       kmsKeyId: props.key.keyArn,
     });
-    secret.applyRemovalPolicy(removalPolicy);
+    secret.applyRemovalPolicy(removalPolicy(props.retain));
     return secret;
   }
 }

@@ -34,6 +34,7 @@ export class GatewayTable extends Construct {
         recoveryPeriodInDays: props.pointInTimeRecoveryDays,
       },
       deletionProtection: props.deletionProtection,
+      // Also when its creation is taken back: CloudFormation cannot delete a protected table, and its stack would be stuck.
       removalPolicy: props.deletionProtection ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
     });
   }

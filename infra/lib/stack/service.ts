@@ -1,6 +1,6 @@
 // What serves: network, load balancer, roles, the shape of a task, the service and its scaling. No state.
 
-import { CfnOutput, CfnParameter, RemovalPolicy } from 'aws-cdk-lib';
+import { CfnOutput, CfnParameter } from 'aws-cdk-lib';
 import type { Alarm } from 'aws-cdk-lib/aws-cloudwatch';
 import { LogGroup } from 'aws-cdk-lib/aws-logs';
 import type { Construct } from 'constructs';
@@ -10,6 +10,7 @@ import { DeploymentAlarms, deploymentAlarmNames } from '../construct/deployment-
 import { Firewall } from '../construct/firewall.ts';
 import { LoadBalancer } from '../construct/load-balancer.ts';
 import { Network } from '../construct/network.ts';
+import { removalPolicy } from '../construct/removal.ts';
 import { TaskRoles } from '../construct/roles.ts';
 import { Scaling } from '../construct/scaling.ts';
 import { GatewayService } from '../construct/service.ts';
@@ -79,7 +80,7 @@ export class ServiceStack extends EnvironmentStack {
       logGroupName: this.names.logGroup,
       retention: this.config.retention.logDays,
       encryptionKey: data.key,
-      removalPolicy: this.config.protection.deletion ? RemovalPolicy.RETAIN : RemovalPolicy.DESTROY,
+      removalPolicy: removalPolicy(this.config.protection.deletion),
     });
   }
 

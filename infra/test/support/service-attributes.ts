@@ -164,6 +164,8 @@ const streams = table('AWS::ApplicationAutoScaling::ScalingPolicy', [
 const logs = table('AWS::Logs::LogGroup', [
   ['K5a', 'logs that name people are kept for ever', ['RetentionInDays'], 30, undefined, (d) => d.signals.log_retention_days],
   ['K5b', 'tools look for the log group under another name', ['LogGroupName'], '/mcp-gateway/production', undefined, (d) => d.task_definition.log_group],
+  ['K5c', 'what was logged goes with the stack', ['.', 'DeletionPolicy'], 'RetainExceptOnCreate', 'Delete', undefined],
+  ['K5d', 'an update that replaces the log group loses what was logged', ['.', 'UpdateReplacePolicy'], 'Retain', 'Delete', undefined],
 ]);
 
 const ingress = (port: number) => ({ CidrIp: '0.0.0.0/0', Description: port === 443 ? 'clients' : 'browsers, to be sent to 443', FromPort: port, IpProtocol: 'tcp', ToPort: port });

@@ -23,7 +23,8 @@ const dynamo = (which: 'Sessions' | 'Tokens'): Attribute[] => {
 const key = attributes('data', 'AWS::KMS::Key', [
   ['M11', 'a key that leaked once opens everything for ever', ['EnableKeyRotation'], true, false, (d) => d.data.key_rotation],
   ['M12', 'the key is gone before somebody notices', ['PendingWindowInDays'], 30, 7, undefined],
-  ['M13', 'the key goes with its stack, and with it every credential', ['.', 'DeletionPolicy'], 'Retain', 'Delete', undefined],
+  ['M13a', 'the key goes with its stack, and with it every credential', ['.', 'DeletionPolicy'], 'RetainExceptOnCreate', 'Delete', undefined],
+  ['M13b', 'an update that replaces the key loses it', ['.', 'UpdateReplacePolicy'], 'Retain', 'Delete', undefined],
 ]);
 const alias = attributes('data', 'AWS::KMS::Alias', [
   ['M14', 'tools do not find the key', ['AliasName'], 'alias/mcp-gateway-production', 'alias/other', (d) => d.data.key_alias],
@@ -35,17 +36,22 @@ const secrets = [
     ['G1b', 'the secret of Google is in the template', ['SecretString'], undefined, 'hunter2', undefined],
     ['G1c', 'an invented secret lets the gateway start and every login fail', ['GenerateSecretString'], undefined, { PasswordLength: 32 }, undefined],
     ['G1d', 'the secret of Google is under a key that we cannot withdraw', ['KmsKeyId'], { 'Fn::GetAtt': ['MasterKeyB07C9BD3', 'Arn'] }, undefined, undefined],
+    ['G1e', 'the secret of Google goes with its stack, and no task starts', ['.', 'DeletionPolicy'], 'RetainExceptOnCreate', 'Delete', undefined],
+    ['G1f', 'an update that replaces the secret of Google loses it', ['.', 'UpdateReplacePolicy'], 'Retain', 'Delete', undefined],
   ], (id) => id.startsWith('SecretsGoogle')),
   ...attributes('data', 'AWS::SecretsManager::Secret', [
     ['G2a', 'tasks look for the session secret under another name', ['Name'], 'mcp-gateway-production/session-secret', 'other', (d) => d.secrets.names[1]],
     ['G2b', 'a session secret is short enough to be guessed', ['GenerateSecretString', 'PasswordLength'], 64, 16, undefined],
-    ['G2c', 'a new stack makes a new session secret, and everybody logs in again', ['.', 'DeletionPolicy'], 'Retain', 'Delete', undefined],
+    ['G2c', 'a new stack makes a new session secret, and everybody logs in again', ['.', 'DeletionPolicy'], 'RetainExceptOnCreate', 'Delete', undefined],
+    ['G2d', 'an update that replaces the session secret loses it', ['.', 'UpdateReplacePolicy'], 'Retain', 'Delete', undefined],
   ], (id) => id.startsWith('SecretsSession')),
 ];
 
 const bucket = attributes('data', 'AWS::S3::Bucket', [
   ['H8b', 'access logs can be read by anybody', ['PublicAccessBlockConfiguration', 'BlockPublicPolicy'], true, false, undefined],
   ['H8c', 'addresses of people are kept for ever', ['LifecycleConfiguration', 'Rules', 0, 'ExpirationInDays'], 90, undefined, undefined],
+  ['H8d', 'access logs go with the stack that somebody broke', ['.', 'DeletionPolicy'], 'RetainExceptOnCreate', 'Delete', undefined],
+  ['H8e', 'an update that replaces the bucket loses the access logs', ['.', 'UpdateReplacePolicy'], 'Retain', 'Delete', undefined],
 ]);
 
 const repository = attributes('registry', 'AWS::ECR::Repository', [
@@ -55,7 +61,8 @@ const repository = attributes('registry', 'AWS::ECR::Repository', [
     ['LifecyclePolicy', 'LifecyclePolicyText'],
     '{"rules":[{"rulePriority":1,"description":"images of runs that broke off","selection":{"tagStatus":"untagged","countType":"sinceImagePushed","countNumber":14,"countUnit":"days"},"action":{"type":"expire"}}]}',
     '{"rules":[{"rulePriority":1,"selection":{"tagStatus":"any","countType":"imageCountMoreThan","countNumber":5},"action":{"type":"expire"}}]}', undefined],
-  ['F7', 'all images go with the stack', ['.', 'DeletionPolicy'], 'Retain', 'Delete', undefined],
+  ['F7a', 'all images go with the stack', ['.', 'DeletionPolicy'], 'RetainExceptOnCreate', 'Delete', undefined],
+  ['F7b', 'an update that replaces the registry loses all images', ['.', 'UpdateReplacePolicy'], 'Retain', 'Delete', undefined],
 ]);
 
 const alarm = (what: string) => (_: string, resource: { Properties: Record<string, unknown> }) =>
