@@ -4,6 +4,9 @@
 //! killed anywhere is continued by the next one.
 
 use std::fmt;
+use std::panic;
+use std::thread;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 
@@ -440,6 +443,20 @@ impl Work<'_> {
                 ui::step(Mark::Run, format_args!("the lock is not renewed: {error:#}"));
             }
         }
+    }
+
+    /// Does something that takes long, on a thread of its own, and holds the lock meanwhile.
+    pub(super) fn hold_while<T: Send>(&self, what: impl FnOnce() -> T + Send) -> T {
+        const EACH: Duration = Duration::from_millis(20);
+        let mut hold = self.hold();
+        thread::scope(|scope| {
+            let doing = scope.spawn(what);
+            while !doing.is_finished() {
+                hold();
+                thread::sleep(EACH);
+            }
+            doing.join().unwrap_or_else(|panic| panic::resume_unwind(panic))
+        })
     }
 
     /// Before anything that another one's work would be harmed by.

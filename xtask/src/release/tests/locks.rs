@@ -1,6 +1,9 @@
 //! Two at once, and locks that were left behind.
 
 use std::cell::Cell;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use serde_json::json;
 
@@ -122,6 +125,39 @@ fn a_lock_is_held_while_something_else_takes_long() {
         now.set(now.get() + TTL.as_secs());
         hold();
         assert!(work.expect_lock().is_err());
+        Ok(())
+    })
+    .unwrap();
+}
+
+#[test]
+fn a_lock_is_held_while_an_image_is_built() {
+    let model = Model::new();
+    let now = AtomicU64::new(NOW);
+    let looked = AtomicU64::new(0);
+    let clock = || {
+        looked.fetch_add(1, Ordering::SeqCst);
+        now.load(Ordering::SeqCst)
+    };
+    run_while(&model, &Looks::pass(), &model.interrupt, &clock, |work| {
+        let built = work.hold_while(|| {
+            while now.load(Ordering::SeqCst) < NOW + 4 * TTL.as_secs() {
+                // The first look may have begun before the time was changed.
+                let before = looked.load(Ordering::SeqCst);
+                now.fetch_add(120, Ordering::SeqCst);
+                for _ in 0..1_000 {
+                    if looked.load(Ordering::SeqCst) >= before + 2 {
+                        break;
+                    }
+                    thread::sleep(Duration::from_millis(1));
+                }
+            }
+            "built"
+        });
+        assert_eq!(built, "built");
+        work.expect_lock()?;
+        let held = Lock::take(work.account, &ben(), "second", now.load(Ordering::SeqCst))?;
+        assert_eq!(held.unwrap_err().who, ana().name);
         Ok(())
     })
     .unwrap();

@@ -267,16 +267,14 @@ impl Deploy {
             options.socket = Some(stage.docker_socket);
             let name = &account.declared.registry.repository;
             let repository = Stage::repository(name);
-            let pushed = image::build_and_push(workspace, &options, &repository, None, work.interrupt)?;
-            return Ok(Image::from(pushed));
+            return build_and_push(work, workspace, &options, &repository, None);
         }
         // The registry of an emulator asks nobody who they are.
         let login = match self.place.endpoint() {
             None => Some(account.registry_login()?),
             Some(_) => None,
         };
-        let pushed = image::build_and_push(workspace, &options, &repository, login.as_ref(), work.interrupt)?;
-        Ok(Image::from(pushed))
+        build_and_push(work, workspace, &options, &repository, login.as_ref())
     }
 
     fn pace(&self) -> Pace {
@@ -369,6 +367,20 @@ impl Image {
             version: entry.version.clone(),
         }
     }
+}
+
+/// Builds and pushes, which can take longer than a lock lasts.
+fn build_and_push(
+    work: &Work<'_>,
+    workspace: &Workspace,
+    options: &image::Options,
+    repository: &str,
+    login: Option<&image::Login>,
+) -> anyhow::Result<Image> {
+    let interrupt = work.interrupt;
+    let pushed =
+        work.hold_while(|| image::build_and_push(workspace, options, repository, login, interrupt))?;
+    Ok(Image::from(pushed))
 }
 
 /// The published shape with the image in it.
