@@ -72,11 +72,12 @@ impl Place {
     }
 
     /// How often to look, for so long; an emulator is quick.
-    pub(crate) fn pace(&self, wait_minutes: u32, bake_seconds: u32) -> Pace {
-        let poll = match self.target {
-            Target::Aws => 5,
-            Target::Local => 1,
+    pub(crate) fn pace(&self, wait_minutes: u32, bake_seconds: Option<u32>) -> Pace {
+        let (poll, bake) = match self.target {
+            Target::Aws => (5, 60),
+            Target::Local => (1, 10),
         };
+        let bake_seconds = bake_seconds.unwrap_or(bake);
         Pace {
             poll: Duration::from_secs(u64::from(poll)),
             looks: wait_minutes.saturating_mul(60).div_ceil(poll),

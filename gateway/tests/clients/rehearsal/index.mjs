@@ -83,7 +83,7 @@ class Clients {
   /** What all of them are told since the release has changed. */
   async expectTold(findings, wanted) {
     const { told, open } = await this.ask();
-    findings.check(`all ${CLIENTS.count} clients are told by ${wanted} release`, told.length === 1 && told[0].includes('second release') === (wanted === 'the second'));
+    findings.check(`all ${CLIENTS.count} clients are told by ${wanted} release${told.length === 1 ? '' : `, but: ${told.join(' | ')}`}`, told.length === 1 && told[0].includes('second release') === (wanted === 'the second'));
     findings.check(`${open} of ${CLIENTS.count} have their streams`, open === CLIENTS.count);
   }
 }

@@ -169,8 +169,8 @@ fn a_wait_asks_again_when_questions_fail_but_not_for_ever() {
 #[test]
 fn no_time_is_too_long_to_wait() {
     let place: Place = verb(&[]);
-    assert_eq!(place.pace(20, 0).looks, 240);
-    assert_eq!(place.pace(u32::MAX, 0).looks, u32::MAX.div_ceil(5));
+    assert_eq!(place.pace(20, Some(0)).looks, 240);
+    assert_eq!(place.pace(u32::MAX, Some(0)).looks, u32::MAX.div_ceil(5));
 }
 
 fn status(model: &Model) -> Answer {

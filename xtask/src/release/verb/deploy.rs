@@ -47,9 +47,9 @@ pub(crate) struct Deploy {
     /// How long to follow a deployment
     #[arg(long, default_value_t = 20, value_name = "N")]
     wait_minutes: u32,
-    /// How long to watch alarms and tasks before the verification
-    #[arg(long, default_value_t = 60, value_name = "N")]
-    bake_seconds: u32,
+    /// How long to watch alarms and tasks before the verification [default: 60, and 10 with `--target local`]
+    #[arg(long, value_name = "N")]
+    bake_seconds: Option<u32>,
     #[command(flatten)]
     gate: GateOptions,
 }

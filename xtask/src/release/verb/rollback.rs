@@ -68,7 +68,7 @@ impl Rollback {
             lock: None,
             gate: &gate,
             interrupt,
-            pace: self.place.pace(self.wait_minutes, 0),
+            pace: self.place.pace(self.wait_minutes, Some(0)),
             who: &who,
             now: &time::now,
         };

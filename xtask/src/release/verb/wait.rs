@@ -31,7 +31,7 @@ impl Wait {
             cloud: &aws,
             declared: &declared,
         };
-        let pace = self.place.pace(self.minutes, 0);
+        let pace = self.place.pace(self.minutes, Some(0));
         Ok(until_it_ends(&account, pace, interrupt)?.tell(self.place.json))
     }
 }
