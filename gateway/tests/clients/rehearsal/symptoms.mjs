@@ -23,7 +23,7 @@ const SYMPTOMS = [
   ['stickiness is off', ['J3'], () => ofGroup('stickiness.enabled', 'false')],
   ['the deregistration delay is 0', ['J4'], () => ofGroup('deregistration_delay.timeout_seconds', '0')],
   ['the health check asks for another page', ['J2'], async () => aws('elbv2', 'modify-target-group', '--target-group-arn', await targetGroup(), '--health-check-path', '/healthz')],
-  ['the certificate is for another name', ['I2', 'I3'], async () => {
+  ['the certificate is for another name', ['I2'], async () => {
     const { CertificateArn } = await aws('acm', 'request-certificate', '--domain-name', 'other.example.com', '--validation-method', 'DNS');
     await aws('elbv2', 'modify-listener', '--listener-arn', await https(), '--certificates', `CertificateArn=${CertificateArn}`);
   }],
