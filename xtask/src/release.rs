@@ -17,6 +17,7 @@ pub(crate) mod stacks;
 mod take_back;
 mod time;
 mod verb;
+mod went_back;
 mod who;
 mod work;
 
