@@ -74,7 +74,7 @@ pub(crate) fn boot(
             .then_some(()))
     })?;
     engine
-        .inside(&container.name, &["/gateway", "health"])
+        .inside(&container.name, &variables, &["/gateway", "health"])
         .context("the image's own health check says no")?;
     let user = services
         .accounts

@@ -196,18 +196,7 @@ impl Engine {
         let mut command = self.command();
         if self.kind == Kind::Buildah {
             self.read(&["from", "--name", name, image])?;
-            command.args([
-                "run",
-                "--isolation",
-                "chroot",
-                "--cap-drop",
-                "all",
-                "--network",
-                "host",
-            ]);
-            for line in fs::read_to_string(variables)?.lines() {
-                command.args(["--env", line]);
-            }
+            command.args(buildah_run(variables)?);
             command.args([name, "--", "/gateway", "serve"]);
             return Ok(command);
         }
@@ -225,10 +214,19 @@ impl Engine {
         Ok(command)
     }
 
-    /// Runs `program` inside the running container.
-    pub(crate) fn inside(&self, container: &str, program: &[&str]) -> anyhow::Result<String> {
-        let verb = if self.kind == Kind::Buildah { "run" } else { "exec" };
-        self.read(&[&[verb, container][..], program].concat())
+    /// Runs `program` inside the running container, with the `variables` that it was started with.
+    pub(crate) fn inside(
+        &self,
+        container: &str,
+        variables: &Path,
+        program: &[&str],
+    ) -> anyhow::Result<String> {
+        if self.kind != Kind::Buildah {
+            return self.read(&[&["exec", container][..], program].concat());
+        }
+        let run = buildah_run(variables)?;
+        let run: Vec<&str> = run.iter().map(String::as_str).collect();
+        self.read(&[&run, &[container, "--"][..], program].concat())
     }
 
     /// Removes the container, running or not.
@@ -278,6 +276,25 @@ impl Engine {
         }
         command
     }
+}
+
+/// It has no containers that run, only programs in them, each told everything.
+fn buildah_run(variables: &Path) -> anyhow::Result<Vec<String>> {
+    let mut arguments: Vec<String> = [
+        "run",
+        "--isolation",
+        "chroot",
+        "--cap-drop",
+        "all",
+        "--network",
+        "host",
+    ]
+    .map(str::to_owned)
+    .into();
+    for line in fs::read_to_string(variables)?.lines() {
+        arguments.extend(["--env".to_owned(), line.to_owned()]);
+    }
+    Ok(arguments)
 }
 
 /// A registry on this machine speaks plain HTTP, which docker expects and the others have to be told.
