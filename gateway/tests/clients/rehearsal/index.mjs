@@ -14,7 +14,7 @@ import { parseArgs } from 'node:util';
 import { Findings, spread } from '../soak/figures.mjs';
 import { Images } from './images.mjs';
 import { report } from './report.mjs';
-import { AWS, ENVIRONMENT, HOSTS, MCP, ROOT, Xtask, authority } from './stage.mjs';
+import { AWS, ENVIRONMENT, HOSTS, MCP, ROOT, Xtask, authority, run } from './stage.mjs';
 import { symptoms } from './symptoms.mjs';
 
 const { values: options } = parseArgs({ options: { report: { type: 'string' } } });
@@ -162,6 +162,7 @@ const steps = [
 ];
 
 const began = new Date();
+const commit = await run('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: ROOT });
 if (existsSync(AWS)) await xtask.run('local', 'down');
 try {
   for (const [name, required, run] of steps) if (!(await step(name, required, run))) break;
@@ -172,7 +173,7 @@ try {
 if (options.report) {
   const file = join(ROOT, options.report);
   await mkdir(join(file, '..'), { recursive: true });
-  await writeFile(file, await report({ began, ended: new Date(), results, steps: steps.length }));
+  await writeFile(file, report({ commit, began, ended: new Date(), results, steps: steps.length }));
 }
 const failed = steps.length - results.filter(({ broke, findings }) => !broke && findings.failures.length === 0).length;
 console.log(`${steps.length - failed} passed, ${failed} failed`);

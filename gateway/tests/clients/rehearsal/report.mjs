@@ -2,8 +2,6 @@
 
 import { cpus, totalmem } from 'node:os';
 
-import { ROOT, run } from './stage.mjs';
-
 const outcome = ({ broke, findings }) => (!broke && findings.failures.length === 0 ? 'pass' : '**fail**');
 
 function measured({ broke, findings }) {
@@ -13,11 +11,11 @@ function measured({ broke, findings }) {
 }
 
 /** The text of the report. */
-export async function report({ began, ended, results, steps }) {
+export function report({ commit, began, ended, results, steps }) {
   const rows = results.map((result) => `| ${result.name} | ${result.required} | ${measured(result)} | ${result.seconds} s | ${outcome(result)} |`);
   return `# Rehearsal of ${began.toISOString().slice(0, 10)}
 
-Releases of commit \`${await run('git', ['rev-parse', '--short=12', 'HEAD'], { cwd: ROOT })}\` on the local stage, with real MCP clients connected.
+Releases of commit \`${commit}\` on the local stage, with real MCP clients connected.
 From ${began.toISOString()} to ${ended.toISOString()}, on ${cpus().length} cores with ${Math.round(totalmem() / 2 ** 30)} GiB.
 ${results.length} of ${steps} steps ran.
 
