@@ -125,7 +125,11 @@ impl Engine {
     pub(crate) fn unpack(&self, image: &str, directory: &Path) -> anyhow::Result<()> {
         let archive = directory.join("base.tar");
         let path = archive.display().to_string();
-        self.read(&["pull", "--quiet", image])?;
+        let local: &[&str] = match self.kind {
+            Kind::Docker => &[],
+            Kind::Podman | Kind::Buildah => without_tls(image),
+        };
+        self.read(&[&["pull", "--quiet"][..], local, &[image]].concat())?;
         match self.kind {
             Kind::Docker => self.read(&["save", "--output", &path, image])?,
             Kind::Podman => self.read(&["save", "--format", "docker-archive", "--output", &path, image])?,
