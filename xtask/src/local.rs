@@ -33,7 +33,7 @@ use crate::test::{CLIENTS, Kit, Need};
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
 
-/// Its state and logs, relative to the checkout.
+/// State and logs of the stage, relative to the checkout.
 const DIRECTORY: &str = ".dev/local";
 /// Where everything of the stage listens, as `infra/config/local.ts` says.
 const ADDRESS: &str = "10.66.0.1";

@@ -125,9 +125,10 @@ impl Engine {
     pub(crate) fn unpack(&self, image: &str, directory: &Path) -> anyhow::Result<()> {
         let archive = directory.join("base.tar");
         let path = archive.display().to_string();
-        let local: &[&str] = match self.kind {
-            Kind::Docker => &[],
-            Kind::Podman | Kind::Buildah => without_tls(image),
+        let local = if self.kind == Kind::Docker {
+            &[]
+        } else {
+            without_tls(image)
         };
         self.read(&[&["pull", "--quiet"][..], local, &[image]].concat())?;
         match self.kind {
