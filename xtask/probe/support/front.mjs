@@ -15,18 +15,19 @@ const HOP_BY_HOP = new Set(['connection', 'keep-alive', 'transfer-encoding', 'up
 const kept = (headers) => Object.fromEntries(Object.entries(headers).filter(([name]) => !HOP_BY_HOP.has(name) && !name.startsWith(':')));
 
 /**
- * Starts it. `origin`: of the load balancer; `authority`, `server`: files with PEM.
+ * Starts it. `origin`: of the load balancer, and `address` where it is when no DNS knows; `authority`, `server`: files
+ * with PEM; `httpPort`: for plain HTTP, any free one when there is none.
  *
  * `wrong` has the one thing: `closed` (no TLS port), `tls` (other options of the server), `keepAliveMs`, `redirect(url)`
  * (answer to plain HTTP), `before(exchange)` (answers instead, when it returns an answer), `after(exchange, answer)`
  * (changes status, headers and, for JSON, the body), `stream` (`{ cutMs, silent, lateMs }`, and `version` to do it in one
  * version of HTTP only).
  */
-export async function startFront({ origin, authority, server, wrong = {} }) {
+export async function startFront({ origin, address, authority, server, httpPort = 0, wrong = {} }) {
   const { hostname, port } = new URL(origin);
   const pem = readFileSync(server);
   const agent = new https.Agent({ keepAlive: true, ca: readFileSync(authority) });
-  const target = { host: hostname, port, agent };
+  const target = { host: address ?? hostname, port: port || 443, agent };
   const servers = [];
   const listen = (made, at) => new Promise((resolve, reject) => {
     servers.push(made);
@@ -39,14 +40,14 @@ export async function startFront({ origin, authority, server, wrong = {} }) {
     front.on('request', (request, response) => {
       serve(target, wrong, request, response).catch(() => response.stream?.destroy?.() ?? response.destroy());
     });
-    await listen(front, Number(port));
+    await listen(front, Number(port || 443));
   }
   const plain = http.createServer((request, response) => {
     const answer = wrong.redirect ?? ((path) => ({ status: 301, location: `${origin}${path}` }));
     const { status, location } = answer(request.url);
     response.writeHead(status, location ? { location } : {}).end();
   });
-  return { httpPort: await listen(plain, 0), close: () => closeAll(servers, agent) };
+  return { httpPort: await listen(plain, httpPort), close: () => closeAll(servers, agent) };
 }
 
 async function closeAll(servers, agent) {

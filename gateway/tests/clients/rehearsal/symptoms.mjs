@@ -1,7 +1,12 @@
 // What was wrong with gateways that dropped connections, done to the deployed one by hand: each is found by its id, and
-// the command that is printed repairs it.
+// what is printed repairs it.
 
-import { AWS, ENVIRONMENT, NAME, aws, run } from './stage.mjs';
+import { randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+import { ADDRESS, startFront } from '../../../../xtask/probe/support/front.mjs';
+import { AWS, ENVIRONMENT, HOSTS, MCP, NAME, ROOT, authority, aws, run } from './stage.mjs';
 
 /** The account's side of everything in front of the gateway. */
 const GROUPS = 'HIJK';
@@ -17,7 +22,7 @@ const ofBalancer = async (name, value) =>
 const ofGroup = async (name, value) =>
   aws('elbv2', 'modify-target-group-attributes', '--target-group-arn', await targetGroup(), '--attributes', `Key=${name},Value=${value}`);
 
-/** What is done, and the ids that find it. */
+/** What is done to the account's side, and the ids that find it. */
 const SYMPTOMS = [
   ['the idle timeout is 60 s', ['H2'], () => ofBalancer('idle_timeout.timeout_seconds', '60')],
   ['stickiness is off', ['J3'], () => ofGroup('stickiness.enabled', 'false')],
@@ -33,19 +38,82 @@ const SYMPTOMS = [
   }],
 ];
 
+/** What CloudFront adds to every answer. */
+const OF_CLOUDFRONT = { via: '1.1 0123456789abcdef.cloudfront.net (CloudFront)', 'x-amz-cf-pop': 'IAD12-P1', 'x-amz-cf-id': 'c3ltcHRvbQ==', 'x-cache': 'Miss from cloudfront' };
+/** Where an access token is kept for `verify`, from before the harm. */
+const TOKEN = join(ROOT, '.dev/local/rehearsal.token');
+
+async function keepToken() {
+  await writeFile(TOKEN, await run(process.env.XTASK_BIN, ['local', 'token'], { cwd: ROOT }), { mode: 0o600 });
+  return ['--token-file', TOKEN];
+}
+
+/** Runs what is printed, as a person would in a shell. */
+const repair = (found) => Promise.all([...new Set(found.map(({ fix }) => fix))].map((fix) => run('sh', ['-c', `PATH='${dirname(AWS)}':$PATH\n${fix}`], {
+  env: { ...process.env, AWS_ACCESS_KEY_ID: 'AKIAMINI', AWS_SECRET_ACCESS_KEY: 'emulated', AWS_PAGER: '' },
+})));
+
+const shown = (found) => found.map(({ id, what, actual, reason }) => `${id} ${what}: ${actual ?? reason}`).join('; ') || 'nothing';
+
 /** A step for each. */
 export function symptoms(xtask) {
-  const failing = async () => {
-    const { assertions } = await xtask.json('verify', ...ENVIRONMENT, '--quick', '--only', GROUPS);
+  const failing = async (groups, ...more) => {
+    const { assertions } = await xtask.json('verify', ...ENVIRONMENT, '--quick', '--only', groups, ...more);
     return assertions.filter(({ verdict }) => verdict !== 'pass');
   };
-  return SYMPTOMS.map(([name, ids, harm]) => [name, `found as ${ids.join(' and ')} and nothing else, and repaired by the command that is printed`, async (findings) => {
+  const expectRepaired = async (findings, groups) => {
+    const rest = await failing(groups);
+    findings.check(rest.length === 0 ? 'after the repair 0 fail' : `after the repair: ${shown(rest)}`, rest.length === 0);
+  };
+  const ofAccount = SYMPTOMS.map(([name, ids, harm]) => [name, `found as ${ids.join(' and ')} and nothing else, and repaired by the command that is printed`, async (findings) => {
     await harm();
-    const found = await failing();
-    const shown = found.map(({ id, what, actual, reason }) => `${id} ${what}: ${actual ?? reason}`);
-    findings.check(`found: ${shown.join('; ') || 'nothing'}`, found.map(({ id }) => id).join() === ids.join());
-    for (const fix of new Set(found.map((one) => one.fix))) await run('sh', ['-c', `PATH='${AWS.replace(/\/aws$/, '')}':$PATH\n${fix}`], { env: { ...process.env, AWS_ACCESS_KEY_ID: 'AKIAMINI', AWS_SECRET_ACCESS_KEY: 'emulated', AWS_PAGER: '' } });
-    const rest = await failing();
-    findings.check(`after the repair ${rest.length} fail`, rest.length === 0);
+    const found = await failing(GROUPS);
+    findings.check(`found: ${shown(found)}`, found.map(({ id }) => id).join() === ids.join());
+    await repair(found);
+    await expectRepaired(findings, GROUPS);
   }]);
+  return [
+    ...ofAccount,
+    ['a caching CDN is in front', 'found as L4 and nothing else, by the name of the CDN, and gone when the load balancer is asked itself', async (findings) => {
+      const { 'mcp.local.example.com': address } = HOSTS;
+      const { origin, hostname } = new URL(MCP);
+      const server = join(dirname(authority()), 'server.pem');
+      const wrong = { after: (_, { headers }) => Object.assign(headers, OF_CLOUDFRONT) };
+      const token = await keepToken();
+      const front = await startFront({ origin, address, authority: authority(), server, httpPort: 80, wrong });
+      try {
+        const found = await failing('L', '--resolve', `${hostname}:443:${ADDRESS}`, '--authority', authority(), ...token);
+        findings.check(`found: ${shown(found)}`, found.map(({ id }) => id).join() === 'L4' && found[0].actual.includes('CloudFront'));
+        findings.check(`fix: ${found[0]?.fix}`, found[0]?.fix.includes('point at the load balancer itself'));
+      } finally {
+        await front.close();
+      }
+      await expectRepaired(findings, 'L');
+    }],
+    // The secret was changed, and only one task has been started since. Which task a probe falls on is chance: what asks
+    // often always notices, and what asks once may.
+    ['two tasks without shared sessions', 'found as G3, L9 and L11, and as L10 and L13 where those fall on the other task; repaired by the command that is printed', async (findings) => {
+      const token = await keepToken();
+      await aws('secretsmanager', 'put-secret-value', '--secret-id', `${NAME}/session-secret`, '--secret-string', randomBytes(48).toString('base64'));
+      const { taskArns: [task] } = await aws('ecs', 'list-tasks', '--cluster', NAME, '--service-name', NAME);
+      await aws('ecs', 'stop-task', '--cluster', NAME, '--task', task);
+      // ECS replaces a task by itself; ministack does when it is told the count again.
+      await aws('ecs', 'update-service', '--cluster', NAME, '--service', NAME, '--desired-count', '2');
+      await stable();
+      const found = await failing('GL', ...token);
+      const ids = found.map(({ id }) => id);
+      const always = ['G3', 'L9', 'L11'];
+      findings.check(`found: ${shown(found)}`, always.every((id) => ids.includes(id)) && ids.every((id) => [...always, 'L10', 'L13'].includes(id)));
+      await repair(found);
+      await stable();
+      await expectRepaired(findings, 'GL');
+    }],
+  ];
+}
+
+/** Waits until every task of the service is one of its newest deployment, and in the rotation. */
+async function stable() {
+  await aws('ecs', 'wait', 'services-stable', '--cluster', NAME, '--services', NAME);
+  const { TargetHealthDescriptions: targets } = await aws('elbv2', 'describe-target-health', '--target-group-arn', await targetGroup());
+  console.log(`    targets: ${targets.map(({ Target, TargetHealth }) => `${Target.Id} ${TargetHealth.State}`).join(', ')}`);
 }
