@@ -9,6 +9,7 @@ use std::process::{Command, Stdio};
 use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use rustix::process::{Resource, getrlimit};
 use serde_json::{Value, json};
 
 use crate::problem::Problem;
@@ -205,8 +206,11 @@ impl Engine {
             command.args([name, "--", "/gateway", "serve"]);
             return Ok(command);
         }
+        command.args(["run", "--name", name, "--network", "host", "--read-only"]);
+        if self.kind == Kind::Podman {
+            command.args(podman_limits(|resource| getrlimit(resource).maximum));
+        }
         command
-            .args(["run", "--name", name, "--network", "host", "--read-only"])
             .args([
                 "--cap-drop",
                 "ALL",
@@ -302,11 +306,41 @@ fn buildah_run(variables: &Path) -> anyhow::Result<Vec<String>> {
     Ok(arguments)
 }
 
+/// Enough for a gateway, and no more than this process may have: podman's own defaults are higher, and refused where
+/// nobody may raise a limit. Its own limit of processes is that of the kernel's numbers for them, often 32768.
+fn podman_limits(hard: impl Fn(Resource) -> Option<u64>) -> [String; 2] {
+    let wanted = [
+        ("nofile", Resource::Nofile, 65_536),
+        ("nproc", Resource::Nproc, 4_096),
+    ];
+    wanted.map(|(name, resource, enough)| {
+        let limit = hard(resource).map_or(enough, |hard| hard.min(enough));
+        format!("--ulimit={name}={limit}:{limit}")
+    })
+}
+
 /// A registry on this machine speaks plain HTTP, which docker expects and the others have to be told.
 fn without_tls(reference: &str) -> &'static [&'static str] {
     if reference.starts_with("127.") || reference.starts_with("localhost") {
         &["--tls-verify=false"]
     } else {
         &[]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn podman_asks_for_no_more_than_this_process_may_have() {
+        let asked = |hard| podman_limits(|_| hard);
+        assert_eq!(
+            asked(Some(1_000)),
+            ["--ulimit=nofile=1000:1000", "--ulimit=nproc=1000:1000"]
+        );
+        let enough = ["--ulimit=nofile=65536:65536", "--ulimit=nproc=4096:4096"];
+        assert_eq!(asked(Some(1_000_000)), enough);
+        assert_eq!(asked(None), enough);
     }
 }
