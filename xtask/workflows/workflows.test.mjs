@@ -111,8 +111,8 @@ describe('this repository wants', () => {
       assert.ok(!at.includes(-1), `${file}: ${words[at.indexOf(-1)]} is missing`);
       assert.deepEqual(at, [...at].sort((a, b) => a - b), file);
     };
-    order('deploy.yml', 'image', 'cargo xtask image', 'actions/attest@', 'actions/upload-artifact@');
-    order('release.yml', 'release', 'skopeo copy', 'gh attestation verify', '-ci-deploy', 'cargo xtask deploy', 'cargo xtask verify');
+    order('deploy.yml', 'image', 'cargo xtask image', 'actions/attest@', 'contents.sigstore.json', 'actions/upload-artifact@');
+    order('release.yml', 'release', 'skopeo copy', 'gh attestation verify', 'oras attach', '-ci-deploy', 'cargo xtask deploy', 'cargo xtask verify');
     const { staging, production } = workflows.get('deploy.yml').jobs;
     assert.ok(production.needs.includes('staging'));
     assert.equal(staging.with.digest, production.with.digest);

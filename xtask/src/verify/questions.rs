@@ -204,6 +204,10 @@ fn second(declared: &Declared, facts: &Facts) -> Vec<Question> {
         questions.push(ask("image", "ecr describe-images", &of_image));
         let of_scan = ["--repository-name", repository, "--image-id", &image];
         questions.push(ask("scan", "ecr describe-image-scan-findings", &of_scan));
+        if declared.secrets.deploy_role.is_some() {
+            let subject = ["--repository-name", repository, "--subject-id", &image];
+            questions.push(ask("referrers", "ecr list-image-referrers", &subject));
+        }
     }
     if let Ok(ledger) = facts.ledger() {
         let images: BTreeSet<String> = ledger

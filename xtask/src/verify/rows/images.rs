@@ -4,7 +4,15 @@ use serde_json::Value;
 
 use super::release;
 use crate::verify::facts::{Unknown, list_at, seconds, text};
-use crate::verify::row::{Finding, Row, View};
+use crate::verify::row::{Depth, Finding, Row, View};
+
+/// What `release.yml` attaches to an image: attestations as Sigstore bundles, which are signed, one to the artifact.
+const BUNDLE: &str = "application/vnd.dev.sigstore.bundle.";
+const PREDICATE: &str = "dev.sigstore.bundle.predicateType";
+const ATTESTED: [(&str, &str); 2] = [
+    ("provenance", "https://slsa.dev/provenance/v1"),
+    ("SBOM", "https://cyclonedx.org/bom"),
+];
 
 pub(crate) const ROWS: &[Row] = &[
     Row::new("F1", "the released image is there", |view| {
@@ -54,6 +62,13 @@ pub(crate) const ROWS: &[Row] = &[
         )
     }),
     Row::new("F6", "no image with a tag expires", lifecycle),
+    // A release from a terminal is attested by nobody and may be urgent: it is found at night, and not by its own gate.
+    Row::new(
+        "F7",
+        "the released image has signed provenance and SBOM",
+        attested,
+    )
+    .from(Depth::Full),
 ];
 
 pub(crate) const SECRETS: &[Row] = &[
@@ -95,6 +110,36 @@ fn lifecycle(view: &View<'_>) -> Result<Finding, Unknown> {
             registry.repository
         )),
     )
+}
+
+/// Who signed is verified before a deploy, by `release.yml`; this is about what others can still verify.
+fn attested(view: &View<'_>) -> Result<Finding, Unknown> {
+    let expected = "signed provenance, signed SBOM";
+    if view.declared.secrets.deploy_role.is_none() {
+        let nobody = "no pipeline that attests";
+        return Ok(Finding::said(true, nobody, nobody));
+    }
+    let referrers: Vec<_> = list_at(view.fact("referrers")?, "/referrers").collect();
+    let is_attached = |predicate: &str| {
+        referrers.iter().any(|referrer| {
+            let annotations = referrer.get("annotations");
+            text(referrer, "/artifactType").starts_with(BUNDLE)
+                && annotations.and_then(|all| all.get(PREDICATE)?.as_str()) == Some(predicate)
+        })
+    };
+    let missing: Vec<_> = ATTESTED
+        .iter()
+        .filter(|(_, predicate)| !is_attached(predicate))
+        .map(|(name, _)| format!("no {name}"))
+        .collect();
+    let actual = if missing.is_empty() {
+        expected.to_owned()
+    } else {
+        format!("{} among {} referrers", missing.join(", "), referrers.len())
+    };
+    Ok(Finding::said(missing.is_empty(), expected, actual).or_do(
+        "release a commit of main by the pipeline, which attests what it builds: `gh workflow run deploy.yml`",
+    ))
 }
 
 fn values(view: &View<'_>) -> Result<Finding, Unknown> {
