@@ -240,7 +240,7 @@ fn own_address(server: &ServerConfig, bound: IpAddr) -> io::Result<IpAddr> {
 pub async fn drain(app: &App, patience: Patience, abort: impl Future<Output = ()>) -> Stopped {
     let began = Instant::now();
     app.lifecycle.begin_drain();
-    let streams = app.mcp.wheel.drain();
+    let streams = app.mcp.drain();
     tracing::info!(
         streams,
         grace_ms = millis(patience.grace),

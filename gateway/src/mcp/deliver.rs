@@ -3,13 +3,15 @@
 //! A load balancer sends the stream of a client to one task and its POSTs to any. The URL that a client POSTs to
 //! names the task that holds its stream; another one does the work itself and hands over the events. Whoever holds the
 //! stream keeps it open through a drain for as long as somebody works for it, and says so on it when the task that
-//! worked for it is gone.
+//! worked for it is gone. When a stream ends, what was asked on it follows its client to the next one.
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
+use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use crate::id::{self, TaskId};
 use crate::mcp::dispatch::Mcp;
@@ -17,9 +19,9 @@ use crate::mcp::durable::outcome_unknown;
 use crate::mcp::envelope::RequestId;
 use crate::mcp::running::{RunningCall, Step};
 use crate::mcp::sse;
-use crate::mcp::wheel::Hold;
+use crate::mcp::wheel::{AWAITED_FOR, Hold};
 use crate::session::directory::SessionKey;
-use crate::session::peers::message::{PeerMessage, PeerReply, Work};
+use crate::session::peers::message::{PeerMessage, PeerReply, Successor, Whereabouts, Work};
 use crate::session::peers::{PeerError, message};
 
 /// How often events are handed over to a task that does not answer. It may have got them the first time; clients
@@ -31,11 +33,23 @@ const ASK_WORKER: Duration = Duration::from_secs(2);
 /// next one, which comes within three such questions.
 const MISSED_MAX: u32 = 3;
 
-/// Who holds the stream of a session.
+/// How soon a task is asked again where the client is whose stream ended there.
+const ASK_AGAIN: Duration = Duration::from_millis(100);
+
+/// The stream that the answers of one request go out on.
 #[derive(Debug)]
-pub enum Holder {
+pub struct Outlet {
+    request: RequestId,
+    /// The session of the stream: that of the request, or of the stream that its client has instead by now.
+    pub session: SessionKey,
+    holder: Holder,
+}
+
+/// Who holds a stream.
+#[derive(Debug)]
+enum Holder {
     /// This task, which keeps the stream open through a drain for as long as this is not dropped.
-    Here(Hold),
+    Here(#[expect(dead_code, reason = "it holds by being there")] Hold),
     /// Another one.
     At(TaskId, Errand),
 }
@@ -46,7 +60,7 @@ pub struct Errands(Arc<Mutex<HashSet<String>>>);
 
 /// One of them; over when dropped.
 #[derive(Debug)]
-pub struct Errand {
+struct Errand {
     all: Errands,
     work: Work,
 }
@@ -84,66 +98,146 @@ impl Mcp {
         self.peers.me()
     }
 
-    /// Who holds the stream of a session: this task, or the `named` one if it says so. To be asked before the work for
-    /// `request` is begun: an answer that nobody can get would be worse than none.
-    pub async fn holder(
+    /// The stream of a session, which this task holds, or the `named` one if it says so; when it ended a moment ago, the
+    /// one that its client opens instead, as soon as that is there. To be asked before the work for `request` is begun:
+    /// an answer that nobody can get would be worse than none.
+    pub async fn outlet(
         &self,
-        session: SessionKey,
+        mut session: SessionKey,
         named: Option<TaskId>,
         request: &RequestId,
-    ) -> Option<Holder> {
-        if let Some(hold) = self.wheel.hold(session) {
-            return Some(Holder::Here(hold));
-        }
-        let task = named.filter(|task| *task != self.peers.me())?;
-        let errand = self.errands.begin(request);
-        let question = delivery(session, &Bytes::new(), &errand, false);
-        let answer = self.peers.send(task, &question).await;
-        let holds = answer.is_ok_and(|reply| reply.found);
-        holds.then_some(Holder::At(task, errand))
-    }
-
-    /// Sends events on the stream of a session, the `last` ones of the work for it or not. `false`: the stream or its
-    /// task is gone.
-    pub async fn pass(&self, holder: &Holder, session: SessionKey, events: &Bytes, last: bool) -> bool {
-        let Holder::At(task, errand) = holder else {
-            return self.wheel.send(session, events);
-        };
-        let message = delivery(session, events, errand, last);
-        for _ in 0..DELIVERIES {
-            match self.peers.send(*task, &message).await {
-                Ok(reply) => return reply.found,
-                Err(PeerError::Silent) => {}
-                Err(PeerError::Unknown | PeerError::Refused | PeerError::Rejected) => return false,
+    ) -> Option<Outlet> {
+        let mut task = named.unwrap_or(self.me);
+        let until = Instant::now() + AWAITED_FOR;
+        loop {
+            let outlet = |holder| Outlet {
+                request: request.clone(),
+                session,
+                holder,
+            };
+            if let Some(hold) = self.wheel.hold(session) {
+                return Some(outlet(Holder::Here(hold)));
+            }
+            let whereabouts = if task == self.me {
+                self.wheel.whereabouts(session)
+            } else {
+                let errand = self.errands.begin(request);
+                let question = delivery(session, &Bytes::new(), &errand, false);
+                let reply = self.peers.send(task, &question).await.ok()?;
+                if reply.found {
+                    return Some(outlet(Holder::At(task, errand)));
+                }
+                reply.whereabouts
+            };
+            match whereabouts? {
+                Whereabouts::At(next) => (session, task) = (next.session, next.task),
+                Whereabouts::Awaited if Instant::now() < until => tokio::time::sleep(ASK_AGAIN).await,
+                Whereabouts::Awaited => return None,
             }
         }
-        false
     }
 
-    /// Sends what a running call says on the stream of `session`, until its response. The stream is held as long.
-    pub fn deliver(self: &Arc<Self>, holder: Holder, session: SessionKey, mut call: RunningCall) {
+    /// Sends events on a stream, the `last` ones of the work for it or not; on the next one, if it ended and its client
+    /// is back. `false`: the stream is gone, or its task.
+    pub async fn pass(&self, outlet: &mut Outlet, events: &Bytes, last: bool) -> bool {
+        loop {
+            let holder = match self.pass_now(outlet, events, last).await {
+                Passed::Yes => return true,
+                Passed::Ended(holder) => holder,
+                Passed::Lost => return false,
+            };
+            match self.outlet(outlet.session, Some(holder), &outlet.request).await {
+                Some(next) => *outlet = next,
+                None => return false,
+            }
+        }
+    }
+
+    async fn pass_now(&self, outlet: &Outlet, events: &Bytes, last: bool) -> Passed {
+        let Holder::At(task, errand) = &outlet.holder else {
+            let sent = self.wheel.send(outlet.session, events);
+            return if sent { Passed::Yes } else { Passed::Ended(self.me) };
+        };
+        let message = delivery(outlet.session, events, errand, last);
+        for _ in 0..DELIVERIES {
+            match self.peers.send(*task, &message).await {
+                Ok(reply) if reply.found => return Passed::Yes,
+                Ok(_) => return Passed::Ended(*task),
+                Err(PeerError::Silent) => {}
+                Err(PeerError::Unknown | PeerError::Refused | PeerError::Rejected) => break,
+            }
+        }
+        Passed::Lost
+    }
+
+    /// Sends what a running call says on a stream, until its response. The stream is held as long. The receiver hears
+    /// whether the first word of the call went out.
+    pub fn deliver(self: &Arc<Self>, mut outlet: Outlet, mut call: RunningCall) -> oneshot::Receiver<bool> {
         let mcp = Arc::clone(self);
+        let (tell, told) = oneshot::channel();
+        let mut tell = Some(tell);
         self.lifecycle.spawn(async move {
             loop {
                 let (message, last) = match call.next().await {
                     Step::Message(message) => (message, false),
                     Step::Response(message) => (message, true),
                 };
-                if !mcp
-                    .pass(&holder, session, &sse::message(&message), last)
-                    .await
-                {
-                    tracing::info!(session = %session.text(), "the stream of a call is gone; its result is dropped");
-                    return;
+                let passed = mcp.pass(&mut outlet, &sse::message(&message), last).await;
+                if let Some(tell) = tell.take() {
+                    // Whoever sent the request may be gone.
+                    let _ = tell.send(passed);
                 }
-                if last {
+                if !passed {
+                    let session = outlet.session.text();
+                    tracing::info!(%session, "the stream of a call is gone; its result is dropped");
+                }
+                if last || !passed {
                     return;
                 }
             }
         });
+        told
     }
 
-    /// Sends events of the work of task `from` on a stream that is held here. `false`: it is not.
+    /// A client of HTTP+SSE is back, with a new stream: tells the task where its last one ended, if there is no doubt
+    /// which one that was. Such a client says only who it acts for, so a task that might know and does not answer, or
+    /// another client of the same grant that is on its way, leaves a doubt. In the background: the client waits for
+    /// nothing.
+    pub fn welcome_back(self: &Arc<Self>, grant: &str, session: SessionKey) {
+        let mcp = Arc::clone(self);
+        let grant = grant.to_owned();
+        self.lifecycle.spawn(async move {
+            if !mcp.wheel.has_begun(session).await {
+                return;
+            }
+            let mut awaited: Vec<(TaskId, SessionKey)> = Vec::new();
+            awaited.extend(mcp.wheel.awaited(&grant).into_iter().map(|ended| (mcp.me, ended)));
+            for (task, answer) in mcp.peers.ask_all(&PeerMessage::Returned { grant }).await {
+                match answer {
+                    Ok(reply) => awaited.extend(reply.awaited.into_iter().map(|ended| (task, ended))),
+                    // A task that left, and one that does not know the question.
+                    Err(PeerError::Unknown | PeerError::Rejected) => {}
+                    Err(PeerError::Refused | PeerError::Silent) => return,
+                }
+            }
+            let [(task, ended)] = *awaited.as_slice() else {
+                return;
+            };
+            let by = Successor {
+                session,
+                task: mcp.me,
+            };
+            let noted = if task == mcp.me {
+                mcp.wheel.succeed(ended, by)
+            } else {
+                let message = PeerMessage::Succeeded { session: ended, by };
+                mcp.peers.send(task, &message).await.is_ok_and(|reply| reply.found)
+            };
+            tracing::debug!(ended = %ended.text(), session = %session.text(), noted, "a client is back on a new stream");
+        });
+    }
+
+    /// Sends events of the work of task `from` on a stream that is held here. Not found: it is not.
     pub(super) fn carry(
         self: &Arc<Self>,
         from: TaskId,
@@ -153,20 +247,22 @@ impl Mcp {
             work,
             last,
         }: message::Delivery,
-    ) -> bool {
+    ) -> PeerReply {
         let carried = match events.as_str() {
             "" => self.wheel.carries(session),
             events => self.wheel.send(session, events.as_bytes()),
         };
-        let Some(work) = work else {
-            return carried;
-        };
-        if last || !carried {
-            self.wheel.let_go(session, &work.name);
-        } else if self.wheel.hold_elsewhere(session, &work.name) {
-            self.watch_over(from, session, work);
+        if let Some(work) = work {
+            if last || !carried {
+                self.wheel.let_go(session, &work.name);
+            } else if self.wheel.hold_elsewhere(session, &work.name) {
+                self.watch_over(from, session, work);
+            }
         }
-        carried
+        PeerReply {
+            whereabouts: self.wheel.whereabouts(session).filter(|_| !carried),
+            ..PeerReply::found(carried)
+        }
     }
 
     /// Asks a task again and again whether it is still at work, and ends the wait of its client when it is not.
@@ -183,7 +279,8 @@ impl Mcp {
                     return;
                 }
                 match mcp.peers.send(worker, &question).await {
-                    Ok(PeerReply { found: true }) | Err(PeerError::Silent | PeerError::Rejected) => missed = 0,
+                    Ok(reply) if reply.found => missed = 0,
+                    Err(PeerError::Silent | PeerError::Rejected) => missed = 0,
                     Err(PeerError::Unknown) if missed < MISSED_MAX => missed += 1,
                     Ok(_) | Err(PeerError::Unknown | PeerError::Refused) => break,
                 }
@@ -199,6 +296,15 @@ impl Mcp {
             mcp.wheel.let_go(session, &work.name);
         });
     }
+}
+
+/// What became of events.
+enum Passed {
+    Yes,
+    /// Their stream ended, which this task held.
+    Ended(TaskId),
+    /// The task that held it is gone or silent.
+    Lost,
 }
 
 /// Events of the work of that name; none only says that it goes on.

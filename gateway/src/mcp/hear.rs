@@ -28,7 +28,7 @@ impl Mcp {
                 self.sessions.note_end(session);
                 self.wheel.close_session(session)
             }
-            PeerMessage::Deliver(delivery) => self.carry(from, delivery),
+            PeerMessage::Deliver(delivery) => return self.carry(from, delivery),
             PeerMessage::Answer { id, user, response } => {
                 let id = RequestId::from_json(&Value::from(id).to_string());
                 id.is_some_and(|id| self.asks.answer(&id, &user, response.get().as_bytes()))
@@ -36,8 +36,21 @@ impl Mcp {
             PeerMessage::Running { call } => {
                 CallId::parse(&call).is_some_and(|call| self.log.runs(call)) || self.errands.runs(&call)
             }
+            PeerMessage::Leaving { grants } => {
+                return PeerReply {
+                    leaving: self.also_leaving(&grants),
+                    ..PeerReply::default()
+                };
+            }
+            PeerMessage::Returned { grant } => {
+                return PeerReply {
+                    awaited: self.wheel.awaited(&grant),
+                    ..PeerReply::default()
+                };
+            }
+            PeerMessage::Succeeded { session, by } => self.wheel.succeed(session, by),
         };
-        PeerReply { found }
+        PeerReply::found(found)
     }
 
     /// Tells `owner` that a client answered a request of its. In the background: the client waits for nothing.
@@ -54,7 +67,7 @@ impl Mcp {
                 match peers.send(owner, &answer).await {
                     // It may have got the answer the first time, and then finds no request any more.
                     Err(PeerError::Silent) => {}
-                    Ok(PeerReply { found: true }) => return,
+                    Ok(reply) if reply.found => return,
                     Ok(_) | Err(_) => break,
                 }
             }

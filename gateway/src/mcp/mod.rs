@@ -12,6 +12,7 @@ pub mod era;
 pub mod error;
 mod hear;
 pub mod inflight;
+mod leave;
 pub mod legacy;
 pub mod modern;
 pub mod running;

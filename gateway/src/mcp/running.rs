@@ -58,6 +58,12 @@ impl RunningCall {
         self
     }
 
+    /// Whether its client can come back for what it missed.
+    pub fn can_be_resumed(&self) -> bool {
+        let caller = self.caller.as_ref();
+        caller.is_some_and(|caller| caller.session.is_some())
+    }
+
     /// The next message. Cancel-safe; not to be called again after the response.
     pub async fn next(&mut self) -> Step {
         loop {

@@ -4,6 +4,8 @@
 //! in [`SLOTS`] ticks per keep-alive interval. On each tick it notices the clients that are gone, and writes a
 //! comment to the streams whose turn it is, so that the work spreads evenly over the interval.
 
+mod drain;
+mod ended;
 mod entry;
 mod flapping;
 mod holds;
@@ -11,7 +13,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -28,6 +30,9 @@ use crate::lifecycle::Lifecycle;
 use crate::mcp::sse;
 use crate::mcp::standalone::ListVersion;
 use crate::session::directory::SessionKey;
+pub(in crate::mcp) use drain::Leaving;
+pub(in crate::mcp) use ended::AWAITED_FOR;
+use ended::Ended;
 use entry::Entry;
 pub use entry::Framing;
 use flapping::Flapping;
@@ -71,6 +76,10 @@ struct Inner {
     by_session: HashMap<SessionKey, Vec<usize>>,
     /// What is at work whose answers go out on a stream here.
     holds: Holds,
+    /// Streams whose clients may be on their way back.
+    ended: Ended,
+    /// The grants of streams that are about to end.
+    leaving: HashSet<Arc<str>>,
     flapping: Flapping,
     tick: usize,
     draining: bool,
@@ -99,6 +108,8 @@ impl Wheel {
             streams: Slab::new(),
             by_session: HashMap::new(),
             holds: Holds::default(),
+            ended: Ended::default(),
+            leaving: HashSet::new(),
             flapping: Flapping::new(interval),
             tick: 0,
             draining: false,
@@ -231,21 +242,6 @@ impl Wheel {
         })
     }
 
-    /// Refuses new streams and ends those that are open: listens with their result, the others with a jittered
-    /// `retry:`. The stream of the HTTP+SSE transport ends when its session's calls in flight are answered. How many
-    /// ended now.
-    pub fn drain(self: &Arc<Self>) -> usize {
-        let mut inner = self.lock();
-        inner.draining = true;
-        let ended = self.finish_all(&mut inner, CloseReason::Drain, |entry, holds| {
-            !entry.kind.is_http_sse() || !holds.holds(entry.session)
-        });
-        if !inner.holds.is_empty() {
-            self.lifecycle.spawn(Arc::clone(self).wait_for_work());
-        }
-        ended
-    }
-
     /// Ends the streams that are to end; how many there were.
     fn finish_all(
         self: &Arc<Self>,
@@ -259,17 +255,6 @@ impl Wheel {
             .collect();
         for key in &keys {
             self.finish(inner, *key, reason);
-        }
-        keys.len()
-    }
-
-    /// Closes what is still open when the process ends: readers that did not take their last bytes in time, and
-    /// streams that wait for calls. How many there were.
-    pub fn cut(&self) -> usize {
-        let mut inner = self.lock();
-        let keys: Vec<usize> = inner.streams.iter().map(|(key, _)| key).collect();
-        for key in &keys {
-            close(&mut inner, *key, CloseReason::Deadline);
         }
         keys.len()
     }
@@ -332,6 +317,7 @@ impl Wheel {
         }
         if due == 0 {
             inner.flapping.forget(Instant::now());
+            inner.ended.forget(Instant::now());
         }
     }
 
@@ -425,13 +411,17 @@ fn ticks(interval: Duration) -> Interval {
 
 /// From now on no message goes out on the stream.
 fn detach(inner: &mut Inner, key: usize) {
-    let Some(session) = inner.streams.get(key).map(|entry| entry.session) else {
+    let Some(entry) = inner.streams.get(key) else {
         return;
     };
-    if let Some(keys) = inner.by_session.get_mut(&session) {
-        keys.retain(|other| *other != key);
-        if keys.is_empty() {
-            inner.by_session.remove(&session);
+    let Some(keys) = inner.by_session.get_mut(&entry.session) else {
+        return;
+    };
+    keys.retain(|other| *other != key);
+    if keys.is_empty() {
+        inner.by_session.remove(&entry.session);
+        if entry.kind.is_http_sse() {
+            inner.ended.note(entry.session, &entry.grant, Instant::now());
         }
     }
 }

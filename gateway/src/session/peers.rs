@@ -40,8 +40,8 @@ pub const POOL_IDLE: Duration = Duration::from_mins(1);
 const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
 /// Looks for tasks that are not known yet happen at most this often; no task serves anybody as soon as that.
 const REFRESH_PAUSE: Duration = Duration::from_millis(500);
-/// Most of an answer that is read; an honest one has 15 bytes.
-const MAX_REPLY: usize = 1 << 10;
+/// Most of an answer that is read; an honest one has 15 bytes, or the places of a few grants.
+const MAX_REPLY: usize = 4 << 10;
 
 /// Why a message has no answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +59,9 @@ pub enum PeerError {
     #[error("the task refused the message")]
     Rejected,
 }
+
+/// What a task said.
+pub type Answer = (TaskId, Result<PeerReply, PeerError>);
 
 /// The version counters of the fleet row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,17 +162,27 @@ impl Peers {
             }
             let mut newer = self.tasks();
             newer.retain(|task| !known.contains(task));
-            self.send_all(&newer, message).await
+            found(&self.ask(&newer, message).await)
         };
-        let (found, found_newer) = tokio::join!(self.send_all(&known, message), newer);
-        found || found_newer
+        let (known, newer) = tokio::join!(self.ask(&known, message), newer);
+        found(&known) || newer
     }
 
-    async fn send_all(&self, tasks: &[(TaskId, SocketAddr)], message: &PeerMessage) -> bool {
-        let answers = join_all(tasks.iter().map(|(task, _)| self.send(*task, message))).await;
-        answers
-            .into_iter()
-            .any(|answer| answer.is_ok_and(|reply| reply.found))
+    /// Asks every task that the fleet row has now, and returns what each said.
+    pub async fn ask_all(&self, message: &PeerMessage) -> Vec<Answer> {
+        if self.0.link.is_some() && self.refresh().await.is_err() {
+            tracing::debug!("the fleet row is out of reach; asking the tasks that are known");
+        }
+        self.ask(&self.tasks(), message).await
+    }
+
+    async fn ask(&self, tasks: &[(TaskId, SocketAddr)], message: &PeerMessage) -> Vec<Answer> {
+        join_all(
+            tasks
+                .iter()
+                .map(async |(task, _)| (*task, self.send(*task, message).await)),
+        )
+        .await
     }
 
     /// Starts the heartbeat, if there is anybody to hear it, and the looks at the fleet row.
@@ -347,6 +360,11 @@ impl Peers {
     fn view(&self) -> MutexGuard<'_, View> {
         self.0.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn found(answers: &[Answer]) -> bool {
+    let mut answers = answers.iter();
+    answers.any(|(_, answer)| answer.as_ref().is_ok_and(|reply| reply.found))
 }
 
 /// What a failed request says about the task: only a connection that is refused or cut tells that it is dead.

@@ -4,6 +4,7 @@
 mod streams;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use axum::body::{Body, Bytes};
@@ -12,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{any, post};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
+use tokio::time::timeout;
 
 use crate::access::challenge::challenge;
 use crate::id::TaskId;
@@ -38,6 +40,13 @@ const MAX_BODY: usize = 4 << 20;
 /// Path of the POST side of the HTTP+SSE transport.
 const MESSAGES: &str = "/mcp/messages";
 const SESSION_ID: &str = "mcp-session-id";
+const PROTOCOL_VERSION: &str = "mcp-protocol-version";
+/// How long a POST of HTTP+SSE waits for the first word of its call. 202 says that the answer is safe; a client whose
+/// POST is broken off before knows at once that nothing will come. Shorter than every SDK waits for the 202.
+const ACCEPTED_AFTER: Duration = Duration::from_secs(10);
+/// Clients that send one POST after the other, and so would wait for each call before they send the next: the SDKs for
+/// Python, whose patience is five seconds besides, and Go.
+const ONE_AT_A_TIME: [&str; 2] = ["python-httpx/", "Go-http-client/"];
 
 /// A response that ends a request early. Boxed, because it is large and rare.
 struct Refused(Box<Response>);
@@ -109,7 +118,7 @@ async fn post_message(app: &App, principal: &Arc<Principal>, request: Request) -
 /// GET: the standalone stream of a session, or a new session of the HTTP+SSE transport.
 async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) -> Result<Response, Refused> {
     let headers = request.headers();
-    if text(headers, "mcp-protocol-version").is_some_and(|version| version == MODERN_VERSION) {
+    if text(headers, PROTOCOL_VERSION).is_some_and(|version| version == MODERN_VERSION) {
         return Err(method_not_allowed());
     }
     accepts(headers, &["text/event-stream"])?;
@@ -137,6 +146,10 @@ async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) ->
                     .start(&principal.user, LEGACY_VERSIONS[0], Transport::HttpSse, 0);
             let task = app.mcp.task();
             let endpoint = sse::endpoint(&format!("{MESSAGES}?sessionId={id}&task={task}"));
+            // Only a client that has been served before knows the version.
+            if headers.contains_key(PROTOCOL_VERSION) {
+                app.mcp.welcome_back(&principal.grant, session.key);
+            }
             let owner = session.sealed.owner;
             let kind = StreamKind::HttpSse { owner };
             IdleStream {
@@ -177,7 +190,7 @@ async fn end_session(
     principal: &Arc<Principal>,
     headers: &HeaderMap,
 ) -> Result<Response, Refused> {
-    if text(headers, "mcp-protocol-version").is_some_and(|version| version == MODERN_VERSION) {
+    if text(headers, PROTOCOL_VERSION).is_some_and(|version| version == MODERN_VERSION) {
         return Err(method_not_allowed());
     }
     let Some(session) = session(app, principal, headers, None).await? else {
@@ -205,7 +218,7 @@ struct MessagesQuery {
     task: Option<String>,
 }
 
-/// POST side of the HTTP+SSE transport: 202 at once, the answer goes out on the stream.
+/// POST side of the HTTP+SSE transport: 202, the answer goes out on the stream.
 async fn messages(
     State(app): State<App>,
     Query(query): Query<MessagesQuery>,
@@ -216,38 +229,54 @@ async fn messages(
     let principal = authenticate(&app, &[&mcp, &mcp_sse], request.headers())?;
     let id = query.session_id.unwrap_or_default();
     let session = app.sessions().open(&id, &principal.user).await;
-    let session = session.map_err(|error| session_error(None, error))?;
+    let mut session = session.map_err(|error| session_error(None, error))?;
+    let one_at_a_time = sends_one_at_a_time(request.headers());
     let body = read_body(request).await?;
     let message = envelope::parse(&body).map_err(|(id, error)| rpc_error(400, id.as_ref(), &error))?;
-    let holder = if let Message::Request { id, .. } = &message {
+    let outlet = if let Message::Request { id, .. } = &message {
         let named = query.task.as_deref().and_then(TaskId::parse);
-        let holder = app.mcp.holder(session.key, named, id).await;
-        Some(holder.ok_or_else(unconnected)?)
+        let outlet = app.mcp.outlet(session.key, named, id).await;
+        Some(outlet.ok_or_else(unconnected)?)
     } else {
         None
     };
-    let reply = app.mcp.legacy(&principal, Some(&session), message).await;
-    match reply {
+    // What the client says next of this request, such as a cancel, it says on the stream that it has by now.
+    session.key = outlet.as_ref().map_or(session.key, |outlet| outlet.session);
+    let sent = match app.mcp.legacy(&principal, Some(&session), message).await {
         Reply::Message { body, .. } => {
-            let holder = holder.ok_or_else(unconnected)?;
-            if !app
-                .mcp
-                .pass(&holder, session.key, &sse::message(&body), true)
-                .await
-            {
-                return Err(unconnected());
-            }
+            let mut outlet = outlet.ok_or_else(unconnected)?;
+            app.mcp.pass(&mut outlet, &sse::message(&body), true).await
         }
-        Reply::Call(call) => app
-            .mcp
-            .deliver(holder.ok_or_else(unconnected)?, session.key, call),
-        Reply::Accepted | Reply::Idle(_) => {}
+        Reply::Call(call) => {
+            let sent = app.mcp.deliver(outlet.ok_or_else(unconnected)?, call);
+            let patience = app.clock.interval(ACCEPTED_AFTER);
+            one_at_a_time || !matches!(timeout(patience, sent).await, Ok(Ok(false)))
+        }
+        Reply::Accepted | Reply::Idle(_) => true,
+    };
+    if sent {
+        Ok(StatusCode::ACCEPTED)
+    } else {
+        Err(lost())
     }
-    Ok(StatusCode::ACCEPTED)
+}
+
+fn sends_one_at_a_time(headers: &HeaderMap) -> bool {
+    let agent = text(headers, "user-agent").unwrap_or_default();
+    ONE_AT_A_TIME.iter().any(|known| agent.starts_with(known))
 }
 
 fn unconnected() -> Refused {
     unavailable("the event stream of this session is not connected; open it again")
+}
+
+/// The work was done, or at least begun.
+fn lost() -> Refused {
+    let error = RpcError::new(
+        Code::Internal,
+        "the event stream ended before the answer could be sent; what was asked may have been done: look before you ask again",
+    );
+    rpc_error(500, None, &error)
 }
 
 async fn respond(
@@ -391,7 +420,7 @@ fn era_headers(headers: &HeaderMap) -> EraHeaders {
             .collect()
     };
     EraHeaders {
-        protocol_version: all("mcp-protocol-version"),
+        protocol_version: all(PROTOCOL_VERSION),
         method: all("mcp-method"),
         name: all("mcp-name"),
     }

@@ -8,7 +8,6 @@ use axum::routing::get;
 use gateway::id::UserId;
 use gateway::lifecycle::Stopped;
 use gateway::model::google::GoogleGrant;
-use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -66,13 +65,6 @@ fn retry_of(text: &str) -> u64 {
     line.unwrap_or_else(|| panic!("no `retry:` in {text}"))
         .parse()
         .unwrap()
-}
-
-/// The URL that a stream of the HTTP+SSE transport names.
-async fn endpoint(stream: &mut Raw) -> String {
-    let text = stream.read_until("\n\n\r\n", SECOND).await;
-    let url = text.lines().find_map(|line| line.strip_prefix("data: "));
-    url.unwrap().to_owned()
 }
 
 #[tokio::test]
@@ -233,10 +225,10 @@ async fn a_stream_of_the_old_transport_waits_for_the_answers_of_its_calls() {
     let app = with_slow_google(2 * SECOND).await;
     let token = app.token("1001");
     let mut busy = Raw::open_stream(&app, &token, None, "/mcp").await;
-    let url = endpoint(&mut busy).await;
+    let url = busy.endpoint().await;
     let mut idle = Raw::open_stream(&app, &token, None, "/mcp").await;
-    endpoint(&mut idle).await;
-    let post = |message: Value| app.request(Method::POST, &url, &token).json(&message).send();
+    idle.endpoint().await;
+    let post = |message: Value| app.begin(&url, &token, &message).send();
     assert_eq!(post(list_mails(7)).await.unwrap().status(), 202);
     let began = Instant::now();
     let watch = async {
@@ -253,7 +245,8 @@ async fn a_stream_of_the_old_transport_waits_for_the_answers_of_its_calls() {
     };
     let (stopped, ()) = tokio::join!(app.drain(SECOND / 2, 20 * SECOND), watch);
     assert_eq!(stopped, Stopped::Clean);
-    assert!(began.elapsed() < 4 * SECOND, "{:?}", began.elapsed());
+    // Two seconds of it for the client to come back elsewhere.
+    assert!(began.elapsed() < 5 * SECOND, "{:?}", began.elapsed());
 }
 
 /// A task with an HTTP+SSE stream, the task that works for it, so many milliseconds, and the stream.
@@ -263,10 +256,10 @@ async fn work_on_another_task(ms: u64) -> (TestApp, TestApp, Raw) {
     let two = setup().start_beside(&one).await;
     let token = one.token("1001");
     let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
-    let url = endpoint(&mut stream).await;
+    let url = stream.endpoint().await;
     let slow = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call",
         "params": {"name": "test_slow", "arguments": {"ms": ms}}});
-    let posted = two.request(Method::POST, &url, &token).json(&slow).send();
+    let posted = two.begin(&url, &token, &slow).send();
     assert_eq!(posted.await.unwrap().status(), 202);
     (one, two, stream)
 }
@@ -300,8 +293,8 @@ async fn a_call_of_the_old_transport_that_outlasts_the_deadline_gets_a_result_on
     let app = with_slow_google(60 * SECOND).await;
     let token = app.token("1001");
     let mut stream = Raw::open_stream(&app, &token, None, "/mcp").await;
-    let url = endpoint(&mut stream).await;
-    let post = app.request(Method::POST, &url, &token).json(&list_mails(7));
+    let url = stream.endpoint().await;
+    let post = app.begin(&url, &token, &list_mails(7));
     assert_eq!(post.send().await.unwrap().status(), 202);
     assert_eq!(app.drain(Duration::ZERO, 2 * SECOND).await, Stopped::Hurried);
     let text = stream.read_to_end(SECOND).await;

@@ -196,20 +196,13 @@ async fn a_single_task_tells_of_a_changed_tool_list_at_once() {
     stream.read_until(LIST_CHANGED, SECOND).await;
 }
 
-/// The path that the deprecated transport POSTs to.
-async fn endpoint(stream: &mut Raw) -> String {
-    let text = stream.read_until("&task=", SECOND).await.to_owned();
-    let line = text.lines().find_map(|line| line.strip_prefix("data: "));
-    line.expect("an endpoint").to_owned()
-}
-
 #[tokio::test]
 async fn the_deprecated_transport_works_behind_round_robin() {
     let (one, two) = two_tasks(test_tools).await;
     let token = one.token("1001");
     let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
-    let path = endpoint(&mut stream).await;
-    let post = |app: &TestApp, message: &Value| app.request(Method::POST, &path, &token).json(message).send();
+    let path = stream.endpoint().await;
+    let post = |app: &TestApp, message: &Value| app.begin(&path, &token, message).send();
     let call = |id: u32, ms: u32| {
         json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
             "name": "test_slow", "arguments": {"ms": ms, "steps": 2}, "_meta": {"progressToken": id}}})
@@ -243,7 +236,7 @@ async fn a_call_of_the_deprecated_transport_whose_task_is_gone_ends_within_3_sec
     let (one, two) = two_tasks(test_tools).await;
     let token = one.token("1001");
     let mut stream = Raw::open_stream(&two, &token, None, "/mcp").await;
-    let path = endpoint(&mut stream).await;
+    let path = stream.endpoint().await;
     let session = path.split_once("sessionId=").unwrap().1;
     let session = SessionKey::of(session.split('&').next().unwrap());
     // What a task says that begins to work, and then is no more.
@@ -273,7 +266,7 @@ async fn a_call_of_the_deprecated_transport_whose_task_is_gone_ends_within_3_sec
     // One that goes on is left alone.
     let slow = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call",
         "params": {"name": "test_slow", "arguments": {"ms": 5_000}}});
-    let posted = one.request(Method::POST, &path, &token).json(&slow).send();
+    let posted = one.begin(&path, &token, &slow).send();
     assert_eq!(posted.await.unwrap().status(), 202);
     let text = stream.read_until(r#""id":8,"result""#, 7 * SECOND).await;
     assert!(text.contains("done after 5000 ms"), "{text}");
@@ -285,10 +278,10 @@ async fn a_task_that_is_missing_among_the_living_for_a_moment_finishes_its_call(
     let (one, two) = two_tasks(test_tools).await;
     let token = one.token("1001");
     let mut stream = Raw::open_stream(&two, &token, None, "/mcp").await;
-    let path = endpoint(&mut stream).await;
+    let path = stream.endpoint().await;
     let slow = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call",
         "params": {"name": "test_slow", "arguments": {"ms": 7_000}}});
-    let posted = one.request(Method::POST, &path, &token).json(&slow).send();
+    let posted = one.begin(&path, &token, &slow).send();
     assert_eq!(posted.await.unwrap().status(), 202);
     let began = Instant::now();
     while began.elapsed() < 3 * SECOND {
@@ -301,11 +294,11 @@ async fn a_task_that_is_missing_among_the_living_for_a_moment_finishes_its_call(
 }
 
 #[tokio::test]
-async fn an_answer_whose_stream_is_gone_is_503_before_any_work() {
+async fn a_message_whose_stream_is_gone_is_503_before_any_work() {
     let (one, two) = two_tasks(Setup::default).await;
     let token = one.token("1001");
     let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
-    let path = endpoint(&mut stream).await;
+    let path = stream.endpoint().await;
     let call = json!({"jsonrpc": "2.0", "id": 2, "method": "tools/call",
         "params": {"name": "whoami", "arguments": {}}});
     let post = || two.request(Method::POST, &path, &token).json(&call).send();

@@ -19,6 +19,7 @@ mod fleet;
 mod hostile;
 mod http_edges;
 mod http_reference;
+mod http_sse;
 mod isolation;
 mod limits;
 mod login;

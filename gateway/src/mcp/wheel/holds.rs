@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use super::{CloseReason, Inner, Wheel, ticks};
+use super::Wheel;
 use crate::session::directory::SessionKey;
 
 /// A stream of the session has to stay for a call's answer. Dropped when the call is over.
@@ -15,7 +15,7 @@ pub struct Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.wheel.release(self.session);
+        self.wheel.lock().holds.end_here(self.session);
     }
 }
 
@@ -45,44 +45,8 @@ impl Wheel {
     }
 
     /// That work is over.
-    pub(in crate::mcp) fn let_go(self: &Arc<Self>, session: SessionKey, work: &str) {
-        let mut inner = self.lock();
-        if inner.holds.end_elsewhere(session, work) {
-            self.free(&mut inner, session);
-        }
-    }
-
-    fn release(self: &Arc<Self>, session: SessionKey) {
-        let mut inner = self.lock();
-        if inner.holds.end_here(session) {
-            self.free(&mut inner, session);
-        }
-    }
-
-    /// Nothing is at work for a session any more.
-    fn free(self: &Arc<Self>, inner: &mut Inner, session: SessionKey) {
-        if inner.draining {
-            self.finish_session(inner, session, CloseReason::Drain);
-        }
-    }
-
-    /// The process stays as long as something is at work for a stream here, which may be on another task.
-    pub(super) async fn wait_for_work(self: Arc<Self>) {
-        let mut ticks = ticks(self.interval);
-        loop {
-            tokio::select! {
-                _ = ticks.tick() => {}
-                () = self.lifecycle.hard().cancelled() => break,
-            }
-            if self.lock().holds.is_empty() {
-                return;
-            }
-        }
-        // The answers of this task come in a moment; those of others come too late.
-        let mut inner = self.lock();
-        for session in inner.holds.forget_elsewhere() {
-            self.free(&mut inner, session);
-        }
+    pub(in crate::mcp) fn let_go(&self, session: SessionKey, work: &str) {
+        self.lock().holds.end_elsewhere(session, work);
     }
 }
 
@@ -121,9 +85,9 @@ impl Holds {
         self.0.entry(session).or_default().here += 1;
     }
 
-    /// A call of this task is over. `true`: it was the last work for the session.
-    fn end_here(&mut self, session: SessionKey) -> bool {
-        self.change(session, |work| work.here = work.here.saturating_sub(1))
+    /// A call of this task is over.
+    fn end_here(&mut self, session: SessionKey) {
+        self.change(session, |work| work.here = work.here.saturating_sub(1));
     }
 
     /// Another task is at work. `true`: that is new.
@@ -138,30 +102,28 @@ impl Holds {
         work.is_some_and(|work| work.elsewhere.contains(name))
     }
 
-    /// Another task's work is over. `true`: it was the last one for the session.
-    fn end_elsewhere(&mut self, session: SessionKey, name: &str) -> bool {
+    /// Another task's work is over.
+    fn end_elsewhere(&mut self, session: SessionKey, name: &str) {
         self.change(session, |work| {
             work.elsewhere.remove(name);
-        })
+        });
     }
 
-    /// Forgets all work of other tasks; returns the sessions for which that was the last.
-    fn forget_elsewhere(&mut self) -> Vec<SessionKey> {
-        let sessions: Vec<SessionKey> = self.0.keys().copied().collect();
-        let over = |session: &SessionKey| self.change(*session, |work| work.elsewhere.clear());
-        sessions.into_iter().filter(over).collect()
+    /// Forgets all work of other tasks.
+    pub(super) fn forget_elsewhere(&mut self) {
+        self.0.retain(|_, work| {
+            work.elsewhere.clear();
+            !work.is_over()
+        });
     }
 
-    fn change(&mut self, session: SessionKey, change: impl FnOnce(&mut Work)) -> bool {
-        let Some(work) = self.0.get_mut(&session) else {
-            return false;
-        };
-        change(work);
-        let over = work.is_over();
-        if over {
-            self.0.remove(&session);
+    fn change(&mut self, session: SessionKey, change: impl FnOnce(&mut Work)) {
+        if let Some(work) = self.0.get_mut(&session) {
+            change(work);
+            if work.is_over() {
+                self.0.remove(&session);
+            }
         }
-        over
     }
 }
 
@@ -176,10 +138,12 @@ mod tests {
         let mut holds = Holds::default();
         holds.begin_here(SESSION);
         assert!(holds.begin_elsewhere(SESSION, "a") && !holds.begin_elsewhere(SESSION, "a"));
-        assert!(!holds.end_here(SESSION) && holds.holds(SESSION));
-        assert!(!holds.end_elsewhere(SESSION, "b"), "nobody knows of it");
-        assert!(holds.end_elsewhere(SESSION, "a") && holds.is_empty());
-        assert!(!holds.end_elsewhere(SESSION, "a"), "it was over before");
+        holds.end_here(SESSION);
+        assert!(holds.holds(SESSION));
+        holds.end_elsewhere(SESSION, "b");
+        assert!(holds.holds(SESSION), "nobody knows of that work");
+        holds.end_elsewhere(SESSION, "a");
+        assert!(holds.is_empty());
     }
 
     #[test]
@@ -190,7 +154,10 @@ mod tests {
         for session in [SESSION, other] {
             holds.begin_elsewhere(session, "a");
         }
-        assert_eq!(holds.forget_elsewhere(), [other]);
-        assert!(!holds.is_elsewhere(SESSION, "a") && holds.end_here(SESSION));
+        holds.forget_elsewhere();
+        assert!(!holds.holds(other) && holds.holds(SESSION));
+        assert!(!holds.is_elsewhere(SESSION, "a"));
+        holds.end_here(SESSION);
+        assert!(holds.is_empty());
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::id::UserId;
+use crate::id::{TaskId, UserId};
 use crate::session::directory::SessionKey;
 
 /// A message to another task. The sender has checked that `user` owns what it names; the receiver checks again.
@@ -40,6 +40,24 @@ pub enum PeerMessage {
         /// The id of the call, or the name that the receiver gave its work for a stream.
         call: String,
     },
+    /// Streams of HTTP+SSE under these grants are to end at the sender: of which grants does a client leave the receiver?
+    Leaving {
+        /// The grants.
+        grants: Vec<String>,
+    },
+    /// A client of HTTP+SSE came back with a new stream under this grant: which streams of the grant ended at the
+    /// receiver, whose clients it expects back?
+    Returned {
+        /// The grant.
+        grant: String,
+    },
+    /// The client whose stream ended at the receiver has another one now.
+    Succeeded {
+        /// The session of the stream that ended.
+        session: SessionKey,
+        /// The stream that came instead.
+        by: Successor,
+    },
 }
 
 /// What goes out on a stream of another task.
@@ -66,6 +84,25 @@ pub struct Work {
     pub request_id: String,
 }
 
+/// The stream that a client opened after one that ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Successor {
+    /// Its session.
+    pub session: SessionKey,
+    /// The task that holds it.
+    pub task: TaskId,
+}
+
+/// Where the client is whose stream ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Whereabouts {
+    /// Not back yet.
+    Awaited,
+    /// On another stream.
+    At(Successor),
+}
+
 impl PeerMessage {
     /// The word in logs.
     pub fn kind(&self) -> &'static str {
@@ -75,13 +112,35 @@ impl PeerMessage {
             Self::Ended { .. } => "ended",
             Self::Deliver(_) => "deliver",
             Self::Running { .. } => "running",
+            Self::Leaving { .. } => "leaving",
+            Self::Returned { .. } => "returned",
+            Self::Succeeded { .. } => "succeeded",
         }
     }
 }
 
 /// What a task answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PeerReply {
     /// Whether what the message is about was there: the request, the call, the session's stream.
     pub found: bool,
+    /// Where the client is whose stream was asked for and ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whereabouts: Option<Whereabouts>,
+    /// The sessions whose clients are expected back, if that was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub awaited: Vec<SessionKey>,
+    /// The places in the question's list of the grants of which a client leaves, if that was asked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub leaving: Vec<usize>,
+}
+
+impl PeerReply {
+    /// Yes or no.
+    pub fn found(found: bool) -> Self {
+        Self {
+            found,
+            ..Self::default()
+        }
+    }
 }

@@ -78,7 +78,7 @@ async fn a_peer_that_answers_is_heard() {
             "HTTP/1.1 200 OK\r\ncontent-length: 14\r\n\r\n{\"found\":true}",
         )
     });
-    assert_eq!(answer.await, Ok(PeerReply { found: true }));
+    assert_eq!(answer.await, Ok(PeerReply::found(true)));
 }
 
 #[tokio::test]

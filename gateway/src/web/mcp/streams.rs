@@ -19,8 +19,18 @@ use crate::web::App;
 use crate::web::accept::Takeover;
 
 /// A fast call is one JSON response; a slow or talkative one turns into an event stream.
+///
+/// A client that cannot come back for its result gets a stream only when something has to be written, lest a proxy take
+/// the connection for dead: of a response that had not begun every client learns when it is broken off, while it waits
+/// for the rest of a stream until its own patience is over.
 pub(super) async fn answer_call(app: &App, principal: &Principal, mut call: RunningCall) -> Response {
-    let first = match tokio::time::timeout(app.config.mcp.slow_after, call.next()).await {
+    let config = &app.config.mcp;
+    let patience = if call.can_be_resumed() {
+        config.slow_after
+    } else {
+        config.keepalive_interval
+    };
+    let first = match tokio::time::timeout(patience, call.next()).await {
         Ok(Step::Response(body)) => return json_response(200, body),
         Ok(message) => Some(message),
         Err(_) => None,

@@ -43,7 +43,6 @@ async function seen() {
     told: await told(),
     calls: load.calls.length,
     failed: load.failed,
-    repeated: load.repeated,
     logins: [...logins.values()].reduce((sum, one) => sum + one.logins, 0),
     open: agents.filter(({ wire }) => wire.open >= 1).length,
     gaps: gaps(),

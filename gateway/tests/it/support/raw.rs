@@ -46,15 +46,31 @@ impl Raw {
 
     /// Sends a GET for an event stream.
     pub async fn open_stream(app: &TestApp, token: &str, session: Option<&str>, path: &str) -> Self {
+        let session = session.map_or_else(String::new, |id| format!("mcp-session-id: {id}\r\n"));
+        Self::get(app, token, path, &session).await
+    }
+
+    /// Opens a stream of HTTP+SSE as a client does that had one before.
+    pub async fn come_back(app: &TestApp, token: &str) -> Self {
+        Self::get(app, token, "/mcp", "mcp-protocol-version: 2025-11-25\r\n").await
+    }
+
+    async fn get(app: &TestApp, token: &str, path: &str, further: &str) -> Self {
         let mut raw = Self::connect(app).await;
         let host = app.url.strip_prefix("http://").unwrap();
-        let session = session.map_or_else(String::new, |id| format!("mcp-session-id: {id}\r\n"));
         raw.send(&format!(
             "GET {path} HTTP/1.1\r\nhost: {host}\r\nauthorization: Bearer {token}\r\n\
-             accept: text/event-stream\r\n{session}\r\n"
+             accept: text/event-stream\r\n{further}\r\n"
         ))
         .await;
         raw
+    }
+
+    /// The URL that a stream of HTTP+SSE names for its POSTs.
+    pub async fn endpoint(&mut self) -> String {
+        let text = self.read_until("\n\n\r\n", Duration::from_secs(1)).await;
+        let url = text.lines().find_map(|line| line.strip_prefix("data: "));
+        url.expect("an endpoint").to_owned()
     }
 
     pub async fn send(&mut self, text: &str) {

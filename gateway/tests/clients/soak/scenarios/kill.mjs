@@ -5,12 +5,6 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Findings, spread } from '../figures.mjs';
 import { Load, closeAll, effects, openAgents, shown } from '../load.mjs';
 
-/**
- * Clients that cannot come back for a call: HTTP+SSE has no event ids, and the modern era asks again instead, which
- * its SDK leaves to the host. What such a client hears of a call that died is its own timeout.
- */
-const NO_WAY_BACK = ['SDK 1.32.2, HTTP+SSE', 'client 2.4.0, modern era'];
-
 export default {
   name: 'kill -9',
   proves: 'S2 S4 T21 T48',
@@ -21,7 +15,7 @@ export default {
   async run(stage, { kills, pauseMs }) {
     const findings = new Findings();
     const agents = await openAgents(stage, 12);
-    const load = new Load(agents, { perSecond: 15 });
+    const load = new Load(agents, { perSecond: 15, connectedOnly: true });
     const moments = [];
     for (let turn = 0; turn < kills; turn += 1) {
       await sleep(pauseMs * (0.5 + Math.random()));
@@ -51,12 +45,9 @@ function judge(findings, calls, moments) {
   findings.measured.push(`${moments.length} kills, ${calls.length} calls`);
   findings.details.push(`Kills: ${moments.map(({ killed }) => new Date(killed).toISOString()).join(', ')}`);
   findings.none('calls failed that were not in flight on the dead task', failed.filter((call) => !hit(call)).map(shown));
-  const inFlight = failed.filter(hit);
-  const unheard = inFlight.filter(({ kind, error }) => NO_WAY_BACK.includes(kind) && /timed out/i.test(error));
-  const told = inFlight.filter((call) => !unheard.includes(call));
+  const told = failed.filter(hit);
   const after = told.map((call) => call.at + call.ms - hit(call));
   findings.measured.push(`${told.length} calls in flight failed; told after the kill: ${spread(after)}`);
-  findings.measured.push(`${unheard.length} more on transports without a way back ended by the client's own timeout`);
   // A client of the SDK comes back two seconds after its stream broke, as it was asked to.
   findings.none('calls were told later than 3 s after the return', told.filter((call, index) => after[index] > 5_000).map(shown));
   findings.none('failures without a clear word', told.filter(({ error }) => /timed out/i.test(error)).map(shown));

@@ -1,0 +1,244 @@
+//! The deprecated HTTP+SSE transport: what is asked on a stream follows its client to the next one, and 202 says that
+//! the answer is safe.
+
+use std::time::{Duration, Instant};
+
+use gateway::lifecycle::Stopped;
+use reqwest::{Method, Response};
+use serde_json::{Value, json};
+
+use crate::support::raw::Raw;
+use crate::support::{Setup, TestApp};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MOMENT: Duration = Duration::from_millis(50);
+
+async fn two_tasks() -> (TestApp, TestApp) {
+    let setup = || Setup::default().env("TEST_TOOLS", "1").env("SLOW_AFTER", "100");
+    let one = setup().peers().start().await;
+    let two = setup().start_beside(&one).await;
+    (one, two)
+}
+
+fn slow(id: u32, ms: u64) -> Value {
+    json!({"jsonrpc": "2.0", "id": id, "method": "tools/call",
+        "params": {"name": "test_slow", "arguments": {"ms": ms}}})
+}
+
+/// The end of the event of a call's result.
+fn result(id: u32) -> String {
+    format!(r#""id":{id},"result""#)
+}
+
+async fn post(app: &TestApp, endpoint: &str, token: &str, message: Value) -> Response {
+    let request = app.request(Method::POST, endpoint, token).json(&message);
+    request.send().await.unwrap()
+}
+
+/// Waits until no stream is left on a task.
+async fn empty(app: &TestApp) {
+    let began = Instant::now();
+    while app.app.mcp.wheel.stats().streams > 0 {
+        assert!(began.elapsed() < 3 * SECOND, "the stream does not end");
+        tokio::time::sleep(MOMENT).await;
+    }
+}
+
+#[tokio::test]
+async fn a_call_that_meets_a_stream_on_its_way_to_another_task_is_answered_there() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    let stop = one.drain(SECOND, 20 * SECOND);
+    let client = async {
+        stream.read_to_end(SECOND).await;
+        // By way of a task that never had the stream, and of the one that had it.
+        let posts = async {
+            tokio::join!(
+                post(&two, &endpoint, &token, slow(7, 1)),
+                post(&one, &endpoint, &token, slow(8, 1))
+            )
+        };
+        let back = async {
+            tokio::time::sleep(SECOND / 2).await;
+            let mut stream = Raw::come_back(&two, &token).await;
+            for id in [7, 8] {
+                stream.read_until(&result(id), SECOND).await;
+            }
+            stream
+        };
+        let ((at_two, at_one), mut stream) = tokio::join!(posts, back);
+        assert_eq!(
+            (at_two.status(), at_one.status()),
+            (202.try_into().unwrap(), 202.try_into().unwrap())
+        );
+        for id in [7, 8] {
+            assert_eq!(
+                stream.received.matches(&result(id)).count(),
+                1,
+                "{}",
+                stream.received
+            );
+        }
+        // A cancel on the new endpoint reaches a call that was sent to the old one.
+        let running = two.begin(&endpoint, &token, &slow(9, 60_000)).send();
+        assert_eq!(running.await.unwrap().status(), 202);
+        let cancel =
+            json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 9}});
+        let now = stream.endpoint().await;
+        assert_eq!(post(&two, &now, &token, cancel).await.status(), 202);
+        stream.read_until(r#""code":"cancelled""#, SECOND).await;
+    };
+    let (stopped, ()) = tokio::join!(stop, client);
+    assert_eq!(stopped, Stopped::Clean);
+}
+
+#[tokio::test]
+async fn the_result_of_a_call_follows_its_client_to_the_next_stream() {
+    for at_holder in [true, false] {
+        let (one, two) = two_tasks().await;
+        let token = one.token("1001");
+        let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+        let endpoint = stream.endpoint().await;
+        let worker = if at_holder { &one } else { &two };
+        let begun = worker.begin(&endpoint, &token, &slow(7, 2_500)).send().await;
+        assert_eq!(begun.unwrap().status(), 202);
+        drop(stream);
+        empty(&one).await;
+        let mut next = Raw::come_back(&two, &token).await;
+        next.read_until(&result(7), 4 * SECOND).await;
+        assert_eq!(next.received.matches(&result(7)).count(), 1, "{}", next.received);
+    }
+}
+
+/// Two clients with one grant: only the first stream ends until its client is back.
+#[tokio::test]
+async fn streams_of_one_grant_end_one_after_the_other() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let mut first = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let first_endpoint = first.endpoint().await;
+    let mut second = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let second_endpoint = second.endpoint().await;
+    let client = async {
+        first.read_to_end(SECOND).await;
+        assert!(second.stays_open(SECOND).await);
+        let mut first = Raw::come_back(&two, &token).await;
+        first.endpoint().await;
+        second.read_to_end(SECOND).await;
+        let mut second = Raw::come_back(&two, &token).await;
+        second.endpoint().await;
+        for (endpoint, id) in [(&first_endpoint, 7), (&second_endpoint, 8)] {
+            assert_eq!(post(&two, endpoint, &token, slow(id, 1)).await.status(), 202);
+        }
+        first.read_until(&result(7), SECOND).await;
+        second.read_until(&result(8), SECOND).await;
+        assert!(!first.received.contains(&result(8)) && !second.received.contains(&result(7)));
+    };
+    let (stopped, ()) = tokio::join!(one.drain(5 * SECOND, 20 * SECOND), client);
+    assert_eq!(stopped, Stopped::Clean);
+}
+
+/// As a deployment stops all old tasks at once.
+#[tokio::test]
+async fn streams_of_one_grant_on_two_tasks_that_stop_end_one_after_the_other() {
+    let (one, two) = two_tasks().await;
+    let three = Setup::default().env("TEST_TOOLS", "1").start_beside(&one).await;
+    two.meet(&three).await;
+    three.meet(&two).await;
+    let token = one.token("1001");
+    let client = async |app: &TestApp, id: u32| {
+        let mut stream = Raw::open_stream(app, &token, None, "/mcp").await;
+        let endpoint = stream.endpoint().await;
+        stream.read_to_end(5 * SECOND).await;
+        let ended = Instant::now();
+        let posted = async { post(&three, &endpoint, &token, slow(id, 1)).await.status() };
+        let back = async {
+            tokio::time::sleep(SECOND / 2).await;
+            let mut stream = Raw::come_back(&three, &token).await;
+            stream.read_until(&result(id), SECOND).await;
+            (ended, Instant::now(), stream.received)
+        };
+        let (status, back) = tokio::join!(posted, back);
+        assert_eq!(status, 202);
+        back
+    };
+    let stop = async {
+        tokio::time::sleep(SECOND / 4).await;
+        tokio::join!(
+            one.drain(5 * SECOND, 20 * SECOND),
+            two.drain(5 * SECOND, 20 * SECOND)
+        )
+    };
+    let (stopped, first, second) = tokio::join!(stop, client(&one, 7), client(&two, 8));
+    assert_eq!(stopped, (Stopped::Clean, Stopped::Clean));
+    assert!(!first.2.contains(&result(8)) && !second.2.contains(&result(7)));
+    let (earlier, later) = if first.0 < second.0 {
+        (first, second)
+    } else {
+        (second, first)
+    };
+    assert!(
+        earlier.1 < later.0 + SECOND / 2,
+        "the second one ended when the first was back"
+    );
+    assert!(later.0 - earlier.0 >= SECOND / 2);
+}
+
+/// Streams of one grant that ended on two tasks: whose the next one is nobody can tell, so nothing is sent there.
+#[tokio::test]
+async fn a_client_that_may_be_another_one_gets_nothing_that_is_not_its_own() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let mut endpoints = Vec::new();
+    for app in [&one, &two] {
+        let mut stream = Raw::open_stream(app, &token, None, "/mcp").await;
+        endpoints.push(stream.endpoint().await);
+        drop(stream);
+        empty(app).await;
+    }
+    let mut back = Raw::come_back(&two, &token).await;
+    back.endpoint().await;
+    let posts = endpoints
+        .iter()
+        .map(|endpoint| post(&two, endpoint, &token, slow(7, 1)));
+    for answer in futures_util::future::join_all(posts).await {
+        assert_eq!(answer.status(), 503);
+    }
+    // Nor is one of another grant, or one that was never here before, taken for the client.
+    let mut stream = Raw::open_stream(&two, &token, None, "/mcp").await;
+    stream.endpoint().await;
+    assert!(!stream.received.contains(&result(7)) && !back.received.contains(&result(7)));
+}
+
+#[tokio::test]
+async fn a_post_is_accepted_when_the_answer_is_on_its_way_and_a_call_whose_stream_died_is_told() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    let began = Instant::now();
+    assert_eq!(post(&two, &endpoint, &token, slow(7, 1_000)).await.status(), 202);
+    assert!(began.elapsed() >= SECOND, "{:?}", began.elapsed());
+    stream.read_until(&result(7), SECOND).await;
+    // A client that would send nothing meanwhile is not made to wait.
+    let began = Instant::now();
+    let begun = two.begin(&endpoint, &token, &slow(8, 1_000)).send().await;
+    assert_eq!(begun.unwrap().status(), 202);
+    assert!(began.elapsed() < SECOND / 2, "{:?}", began.elapsed());
+    stream.read_until(&result(8), 2 * SECOND).await;
+
+    let kill = async {
+        tokio::time::sleep(SECOND / 4).await;
+        drop(one);
+    };
+    let call = slow(9, 1_000);
+    let (answer, ()) = tokio::join!(post(&two, &endpoint, &token, call), kill);
+    assert_eq!(answer.status(), 500);
+    let text = answer.text().await.unwrap();
+    assert!(
+        text.contains("the event stream ended before the answer"),
+        "{text}"
+    );
+}
