@@ -5,6 +5,11 @@ import https from 'node:https';
 import tls from 'node:tls';
 import { setTimeout as sleep } from 'node:timers/promises';
 
+import { message } from './connection.mjs';
+
+/** How much longer than it was asked to take a call may take. */
+const CALL_GRACE_SECONDS = 15;
+
 /** Watches the bytes of a stream for `seconds`. `open(onHead, onBytes, onEnd)` returns what closes it. */
 async function watch(seconds, open) {
   const began = performance.now();
@@ -62,6 +67,61 @@ export function stream2(place, session, seconds) {
     request.on('error', (error) => onEnd(error.message));
     request.resume();
     return () => connection.destroy();
+  });
+}
+
+/** One call of a session that takes `seconds`, with all that is said on the way. */
+export function call(place, session, seconds) {
+  const began = performance.now();
+  const seen = { asked_seconds: seconds, progress: 0, longest_gap_ms: 0, result: '', ended: null };
+  const params = { name: 'gateway_wait', arguments: { seconds }, _meta: { progressToken: 'verify' } };
+  const body = JSON.stringify({ jsonrpc: '2.0', id: 4, method: 'tools/call', params });
+  const headers = { host: place.url.host, ...session.headers, authorization: `Bearer ${place.token}` };
+  return new Promise((resolve) => {
+    let last = began;
+    let text = '';
+    const look = () => {
+      seen.longest_gap_ms = Math.max(seen.longest_gap_ms, Math.round(performance.now() - last));
+      last = performance.now();
+    };
+    const end = (why) => {
+      clearTimeout(timer);
+      request.destroy();
+      look();
+      resolve({ ...seen, ended: why, took_ms: Math.round(performance.now() - began) });
+    };
+    const answer = ({ result, error }) => {
+      seen.result = error ? `error ${error.code}: ${error.message}` : result.content?.[0]?.text ?? 'nothing';
+      end(null);
+    };
+    const request = https.request({ ...place.tls(), path: session.path, method: 'POST', headers, agent: false }, (response) => {
+      const isStream = String(response.headers['content-type']).startsWith('text/event-stream');
+      response.setEncoding('utf8');
+      response.on('data', (chunk) => {
+        text += chunk;
+        if (!isStream) return;
+        const events = text.split('\n\n');
+        text = events.pop();
+        for (const event of events) {
+          const data = event.split('\n').filter((line) => line.startsWith('data:')).map((line) => line.slice(5)).join('');
+          if (data.trim() === '') continue;
+          const said = JSON.parse(data);
+          if (said.method === 'notifications/progress') {
+            seen.progress += 1;
+            look();
+          } else if (said.id === 4) answer(said);
+        }
+      });
+      response.on('end', () => {
+        if (isStream) return end('it was ended');
+        if (response.statusCode !== 200) return end(`status ${response.statusCode}: ${text.slice(0, 200)}`);
+        return answer(message({ headers: response.headers, text }));
+      });
+      response.on('error', (error) => end(error.message));
+    });
+    const timer = setTimeout(() => end('nothing more came'), (seconds + CALL_GRACE_SECONDS) * 1000);
+    request.on('error', (error) => end(error.message));
+    request.end(body);
   });
 }
 

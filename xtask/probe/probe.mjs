@@ -9,11 +9,12 @@ import tls from 'node:tls';
 
 import { Place, late } from './connection.mjs';
 import { Session, discover, modernTools } from './mcp.mjs';
-import { reuse, stream, stream2 } from './patience.mjs';
+import { call, reuse, stream, stream2 } from './patience.mjs';
 
 const wanted = JSON.parse(process.argv[2] ?? '{}');
 const {
-  path = '/mcp', health = '/health', httpPort = 80, balancer, connections = 20, streamSeconds = 0, idleSeconds = [],
+  path = '/mcp', health = '/health', httpPort = 80, balancer, connections = 20, streamSeconds = 0, callSeconds = 0,
+  idleSeconds = [],
 } = wanted;
 const token = process.env.VERIFY_TOKEN;
 const ca = wanted.ca ? readFileSync(wanted.ca, 'utf8') : undefined;
@@ -106,6 +107,7 @@ async function authorized() {
       stream: async () => stream(place, await session, streamSeconds),
       'stream 2': async () => stream2(place, await Session.begin(place, path), streamSeconds),
     } : {}),
+    ...(callSeconds > 0 ? { call: async () => call(place, await session, callSeconds) } : {}),
   });
   await session.then((begun) => begun.end()).catch(() => {});
   return facts;

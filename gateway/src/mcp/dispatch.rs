@@ -161,13 +161,16 @@ impl Mcp {
     /// Wires the server.
     pub fn new(config: &McpConfig, parts: Parts) -> Self {
         #[cfg(debug_assertions)]
-        let tools = Tools::new(parts.google, parts.test_store.filter(|_| config.test_tools));
+        let tools = Tools::new(
+            parts.google,
+            parts.clock.clone(),
+            parts.test_store.filter(|_| config.test_tools),
+        );
         #[cfg(not(debug_assertions))]
-        let tools = Tools::new(parts.google);
-        let list = tools.list();
+        let tools = Tools::new(parts.google, parts.clock.clone());
         Self {
-            catalog: Catalog::new(&list),
-            tool_names: list.iter().map(|tool| tool.name.to_string()).collect(),
+            catalog: Catalog::new(&tools.list()),
+            tool_names: tools.names(),
             tools,
             asks: Asks::new(parts.peers.me()),
             log: parts.log,

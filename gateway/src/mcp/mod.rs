@@ -21,6 +21,7 @@ pub mod standalone;
 #[cfg(debug_assertions)]
 mod test_tools;
 pub mod tools;
+mod wait;
 pub mod wheel;
 
 #[cfg(test)]

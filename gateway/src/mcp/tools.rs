@@ -1,10 +1,14 @@
 //! Every tool that a client can call, whoever does the work.
 
+use std::collections::HashSet;
+
 use rmcp::model::{CallToolResult, JsonObject, Tool};
 
+use crate::clock::Clock;
 use crate::google::Google;
 #[cfg(debug_assertions)]
 use crate::mcp::test_tools;
+use crate::mcp::wait;
 use crate::model::call::CallContext;
 #[cfg(debug_assertions)]
 use crate::store::Store;
@@ -13,6 +17,7 @@ use crate::store::Store;
 #[derive(Clone, Debug)]
 pub struct Tools {
     google: Google,
+    clock: Clock,
     /// What the tools for tests need, if they are wanted. Release builds do not have them.
     #[cfg(debug_assertions)]
     for_tests: Option<Store>,
@@ -21,14 +26,18 @@ pub struct Tools {
 impl Tools {
     /// Google's tools alone.
     #[cfg(not(debug_assertions))]
-    pub fn new(google: Google) -> Self {
-        Self { google }
+    pub fn new(google: Google, clock: Clock) -> Self {
+        Self { google, clock }
     }
 
     /// Google's tools, and those for tests if they are wanted.
     #[cfg(debug_assertions)]
-    pub fn new(google: Google, for_tests: Option<Store>) -> Self {
-        Self { google, for_tests }
+    pub fn new(google: Google, clock: Clock, for_tests: Option<Store>) -> Self {
+        Self {
+            google,
+            clock,
+            for_tests,
+        }
     }
 
     /// All tools, in the order of `tools/list`.
@@ -41,6 +50,12 @@ impl Tools {
             tools
         };
         tools
+    }
+
+    /// The names of all that can be called: what is listed, and [`wait`].
+    pub fn names(&self) -> HashSet<String> {
+        let listed = self.list().into_iter().map(|tool| tool.name.into_owned());
+        listed.chain([wait::NAME.to_owned()]).collect()
     }
 
     /// Calls a tool. `None`: there is no such tool.
@@ -57,6 +72,9 @@ impl Tools {
             .filter(|_| name.starts_with(test_tools::PREFIX))
         {
             return test_tools::call(context, name, &arguments, store).await;
+        }
+        if name == wait::NAME {
+            return Some(wait::call(context, &arguments, &self.clock).await);
         }
         self.google.call(context, name, arguments).await
     }

@@ -35,3 +35,4 @@ mod streams;
 mod support;
 mod tools;
 mod versions;
+mod wait;

@@ -21,7 +21,7 @@ const kept = (headers) => Object.fromEntries(Object.entries(headers).filter(([na
  * `wrong` has the one thing: `closed` (no TLS port), `tls` (other options of the server), `keepAliveMs`, `redirect(url)`
  * (answer to plain HTTP), `before(exchange)` (answers instead, when it returns an answer), `after(exchange, answer)`
  * (changes status, headers and, for JSON, the body), `stream` (`{ cutMs, silent, lateMs }`, and `version` to do it in one
- * version of HTTP only).
+ * version of HTTP only), `call` (the same, for answers to POST that are event streams; `whole` passes one on at its end).
  */
 export async function startFront({ origin, address, authority, server, httpPort = 0, wrong = {} }) {
   const { hostname, port } = new URL(origin);
@@ -79,9 +79,10 @@ async function serve(target, wrong, request, response) {
   const answer = await ask(target, exchange, request.headers.host ?? request.headers[':authority']);
   // Whoever goes away here goes away there.
   response.on('close', () => answer.destroy());
+  const how = request.method === 'GET' ? wrong.stream : wrong.call;
   const head = { status: answer.statusCode, headers: kept(answer.headers) };
-  if (String(head.headers['content-type']).startsWith('text/event-stream') && request.method === 'GET') {
-    await stream(wrong.stream, exchange, head, answer, response);
+  if (String(head.headers['content-type']).startsWith('text/event-stream') && !how?.whole) {
+    await stream(how, exchange, head, answer, response);
     return;
   }
   const parts = [];

@@ -248,6 +248,7 @@ pub(crate) struct Live {
     pub(crate) stream_comment_seconds: u64,
     pub(crate) stream_open_seconds_min: u64,
     pub(crate) connection_idle_seconds: Vec<u64>,
+    pub(crate) call_seconds_max: u64,
 }
 
 /// Names in the parameter store.

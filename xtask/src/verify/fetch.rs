@@ -24,6 +24,8 @@ const DRIFT_LIMIT: u32 = 60;
 const DRIFT_POLL: Duration = Duration::from_secs(2);
 /// How long a stream is watched after a deploy.
 const GATE_STREAM_SECONDS: u64 = 90;
+/// How much shorter than the longest call the one is that is made: its answer takes its time, too.
+const CALL_MARGIN_SECONDS: u64 = 20;
 
 /// Asks everything that the rows of group A to K and M look at; `digest` stands for what the account says is released.
 pub(crate) fn account(
@@ -127,13 +129,14 @@ pub(crate) struct Outside<'a> {
 }
 
 /// The probes that need a token.
-const AUTHORIZED: [&str; 6] = [
+const AUTHORIZED: [&str; 7] = [
     "modern tools",
     "discover",
     "legacy tools",
     "session ids",
     "stream",
     "stream 2",
+    "call",
 ];
 
 /// Asks everything that the rows of group L look at.
@@ -148,6 +151,10 @@ pub(crate) fn live(outside: &Outside<'_>, declared: &Declared, facts: &mut Facts
         ),
         Depth::Full => (live.stream_open_seconds_min, live.connection_idle_seconds.clone()),
     };
+    let call = match outside.depth {
+        Depth::Full => live.call_seconds_max.saturating_sub(CALL_MARGIN_SECONDS).max(1),
+        Depth::Quick | Depth::Gate => 0,
+    };
     let wanted = json!({
         "url": live.url,
         "path": live.mcp_paths.first(),
@@ -157,6 +164,7 @@ pub(crate) fn live(outside: &Outside<'_>, declared: &Declared, facts: &mut Facts
         "ca": outside.authority,
         "balancer": facts.output(declared, "load_balancer_dns_name"),
         "streamSeconds": stream,
+        "callSeconds": call,
         "idleSeconds": idle,
     });
     match probe(outside, &wanted) {

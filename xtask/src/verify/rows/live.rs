@@ -37,6 +37,8 @@ const OF_CACHES: [&str; 6] = [
 const FIRST_BYTE_MS: u64 = 2000;
 /// How much longer than the comment's interval a stream may be silent, in seconds.
 const SILENCE: u64 = 5;
+/// How often a long call says how far it is, in seconds.
+const PROGRESS: u64 = 10;
 
 pub(crate) const ROWS: &[Row] = &[
     Row::new("L1", "the host is the load balancer's", address),
@@ -124,6 +126,7 @@ pub(crate) const ROWS: &[Row] = &[
     })
     .from(Depth::Gate),
     Row::new("L15", "idle connections are used again without 502", idle).from(Depth::Gate),
+    Row::new("L16", "a long call reports and ends with its result", long_call).from(Depth::Full),
     Row::new("L17", "a stream stays open over HTTP/2", |view| {
         stream(view, "live/stream 2")
     })
@@ -305,6 +308,27 @@ fn stream(view: &View<'_>, fact: &str) -> Result<Finding, Unknown> {
     let expected = format!("text/event-stream, first byte in 2 s, never silent for {silence} s, not ended");
     let finding = unless_error(seen, Finding::said(holds, expected, actual));
     Ok(finding.or_do("see H2 (idle timeout), then L4 (what is in between)"))
+}
+
+/// A call that is short, as in tests, reports the more often: so the limit is half of it at most.
+fn long_call(view: &View<'_>) -> Result<Finding, Unknown> {
+    let seen = view.fact("live/call")?;
+    let number = |name: &str| seen.pointer(name).and_then(Value::as_u64);
+    let seconds = number("/asked_seconds").unwrap_or_default();
+    let silence = ((PROGRESS + SILENCE) * 1000).min(seconds * 500);
+    let gap = number("/longest_gap_ms").unwrap_or(u64::MAX);
+    let (result, ended) = (text(seen, "/result"), text(seen, "/ended"));
+    let wanted = format!("waited {seconds} s");
+    let last = if ended.is_empty() { &result } else { &ended };
+    let finding = Finding::said(
+        ended.is_empty() && result == wanted && gap <= silence,
+        format!("never without progress for {silence} ms, then: {wanted}"),
+        format!(
+            "progress {} times, without for {gap} ms, then: {last}",
+            number("/progress").unwrap_or_default()
+        ),
+    );
+    Ok(unless_error(seen, finding).or_do("see H2 (idle timeout), then L4 (what is in between)"))
 }
 
 fn idle(view: &View<'_>) -> Result<Finding, Unknown> {
