@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::lifecycle::Lifecycle;
-use crate::mcp::standalone::ListVersion;
 use crate::session::peers::Versions;
 use crate::web::App;
 
@@ -25,7 +24,8 @@ pub(super) fn follow_versions(app: &App, lifecycle: &Lifecycle) {
                 read_denied_grants(&app).await;
             }
             if before.is_some_and(|before| before.catalogue != now.catalogue) {
-                let streams = app.mcp.wheel.tell_list_changed(ListVersion(now.catalogue)).await;
+                let version = app.mcp.list_version(now.catalogue);
+                let streams = app.mcp.wheel.tell_list_changed(version).await;
                 tracing::info!(streams, version = now.catalogue, "the tool list changed");
             }
             before = Some(now);

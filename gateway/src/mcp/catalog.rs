@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use crate::mcp::era::supported_versions;
 use crate::mcp::error::to_json;
+use crate::mcp::standalone::ListDigest;
 
 /// How long a client may keep a list before it asks again (2026-07-28 server/utilities/caching).
 const LIST_TTL_MS: u64 = 300_000;
@@ -24,13 +25,17 @@ pub struct Catalog {
     pub tools_modern: Box<RawValue>,
     /// `server/discover`.
     pub discover: Box<RawValue>,
+    /// Names these tools.
+    pub digest: ListDigest,
 }
 
 impl Catalog {
     /// Serialises `tools`, in their order.
     pub fn new(tools: &[Tool]) -> Self {
+        let tools_legacy = to_json(&json!({ "tools": tools }));
         Self {
-            tools_legacy: to_json(&json!({ "tools": tools })),
+            digest: ListDigest::of(tools_legacy.get()),
+            tools_legacy,
             tools_modern: to_json(&listed("tools", json!(tools))),
             discover: to_json(&cacheable(json!({
                 "supportedVersions": supported_versions(),

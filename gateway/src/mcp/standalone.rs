@@ -1,13 +1,14 @@
 //! The GET stream of a legacy session, and what a client missed between two of them: that the tool list changed.
 //!
-//! The place in such a stream is the version of the tool list, `s.<version>`, so any task can tell whether a client
-//! that comes back with it has to ask for the list again.
+//! The place in such a stream is the version of the tool list, `s.<counter>.<digest>`, so any task of any release can tell
+//! whether a client that comes back with it has to ask for the list again.
 
 use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::id;
 use crate::mcp::dispatch::Mcp;
 use crate::mcp::legacy::NEWEST;
 use crate::mcp::sse;
@@ -15,29 +16,54 @@ use crate::mcp::wheel::{IdleStream, LIST_CHANGED, StreamKind};
 use crate::model::principal::Principal;
 use crate::session::directory::Session;
 
+/// Names the tools of a release.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListDigest([u8; 6]);
+
+impl ListDigest {
+    /// Of a list, as JSON.
+    pub fn of(list: &str) -> Self {
+        let mut digest = [0; 6];
+        digest.copy_from_slice(id::sha256(list.as_bytes()).split_at(6).0);
+        Self(digest)
+    }
+}
+
 /// A place in the GET stream of a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ListVersion(pub u64);
+pub struct ListVersion {
+    /// The version counter of the deployment.
+    pub counter: u64,
+    /// The tools of the release.
+    pub digest: ListDigest,
+}
 
 impl ListVersion {
-    /// Reads `s.<version>`; `None` for anything else.
+    /// Reads `s.<counter>.<digest>`; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let digits = text.strip_prefix("s.")?;
+        let (digits, digest) = text.strip_prefix("s.")?.split_once('.')?;
         let canonical = digits.bytes().all(|byte| byte.is_ascii_digit());
-        digits.parse().ok().filter(|_| canonical).map(Self)
+        Some(Self {
+            counter: digits.parse().ok().filter(|_| canonical)?,
+            digest: ListDigest(id::from_base64url(digest)?.try_into().ok()?),
+        })
     }
 
     /// The notification that the list has this version now.
     pub(super) fn list_changed(self) -> Bytes {
-        let message = format!(r#"{{"jsonrpc":"2.0","method":"{LIST_CHANGED}"}}"#);
-        sse::message_at(self, message.as_bytes())
+        sse::message_at(self, list_changed().as_bytes())
     }
 }
 
 impl fmt::Display for ListVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "s.{}", self.0)
+        write!(f, "s.{}.{}", self.counter, id::base64url(&self.digest.0))
     }
+}
+
+/// The notification that the tool list changed.
+fn list_changed() -> String {
+    format!(r#"{{"jsonrpc":"2.0","method":"{LIST_CHANGED}"}}"#)
 }
 
 impl Mcp {
@@ -48,11 +74,8 @@ impl Mcp {
         session: &Session,
         seen: Option<ListVersion>,
     ) -> IdleStream {
-        let now = self
-            .peers
-            .versions()
-            .borrow()
-            .map(|versions| ListVersion(versions.catalogue));
+        let now = *self.peers.versions().borrow();
+        let now = now.map(|versions| self.list_version(versions.catalogue));
         let first = match (seen, now) {
             (Some(seen), Some(now)) if seen != now => now.list_changed(),
             (_, Some(now)) if session.sealed.protocol_version() == NEWEST => {
@@ -67,6 +90,19 @@ impl Mcp {
             first,
         }
     }
+
+    /// The version of the tool list here, when the counter of the deployment is this.
+    pub fn list_version(&self, counter: u64) -> ListVersion {
+        ListVersion {
+            counter,
+            digest: self.catalog.digest,
+        }
+    }
+
+    /// For a client of HTTP+SSE that comes back. It does not say what it knows, and may have been away for a release.
+    pub fn list_may_have_changed(&self) -> Bytes {
+        sse::message(list_changed().as_bytes())
+    }
 }
 
 #[cfg(test)]
@@ -75,11 +111,24 @@ mod tests {
 
     #[test]
     fn a_place_comes_back_as_it_was_sent_and_junk_is_none() {
-        assert_eq!(
-            ListVersion::parse(&ListVersion(17).to_string()),
-            Some(ListVersion(17))
-        );
-        for junk in ["", "s.", "s.+1", "17", "s.x", "S.1", "s.99999999999999999999"] {
+        let version = ListVersion {
+            counter: 17,
+            digest: ListDigest::of("[]"),
+        };
+        assert_eq!(ListVersion::parse(&version.to_string()), Some(version));
+        assert_ne!(ListDigest::of("[]"), ListDigest::of("[1]"));
+        for junk in [
+            "",
+            "s.",
+            "s.17",
+            "s.17.",
+            "s.17.AAAA",
+            "s.+1.AAAAAAAA",
+            "17",
+            "s.x.AAAAAAAA",
+            "S.1.AAAAAAAA",
+            "s.99999999999999999999.AAAAAAAA",
+        ] {
             assert_eq!(ListVersion::parse(junk), None, "{junk}");
         }
     }

@@ -185,6 +185,30 @@ async fn a_changed_tool_list_is_told_once_on_every_task_to_whoever_wants_to_know
     }
 }
 
+/// A release with other tools: the SDKs ask for the list again only when they are told.
+#[tokio::test]
+async fn a_client_that_comes_back_to_another_release_is_told_of_its_tools() {
+    let one = Setup::default().peers().start().await;
+    let two = test_tools().start_beside(&one).await;
+    let token = one.token("1001");
+    let session = one.initialize(&token).await;
+    let mut stream = Raw::open_stream(&one, &token, Some(&session), "/mcp").await;
+    let text = stream.read_until("id: s.", SECOND).await;
+    let place = text.lines().find_map(|line| line.strip_prefix("id: ")).unwrap();
+
+    let mut same = Raw::resume_stream(&one, &token, &session, place).await;
+    same.read_until("id: s.", SECOND).await;
+    assert!(!same.received.contains(LIST_CHANGED), "{}", same.received);
+    let mut other = Raw::resume_stream(&two, &token, &session, place).await;
+    other.read_until(LIST_CHANGED, SECOND).await;
+    // What a client of HTTP+SSE knows it does not say.
+    let mut old = Raw::come_back(&two, &token).await;
+    old.read_until(LIST_CHANGED, SECOND).await;
+    let mut new = Raw::open_stream(&two, &token, None, "/mcp").await;
+    new.endpoint().await;
+    assert!(!new.received.contains(LIST_CHANGED), "{}", new.received);
+}
+
 #[tokio::test]
 async fn a_single_task_tells_of_a_changed_tool_list_at_once() {
     let app = Setup::default().start().await;

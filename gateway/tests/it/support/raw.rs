@@ -50,6 +50,12 @@ impl Raw {
         Self::get(app, token, path, &session).await
     }
 
+    /// Opens the stream of a session as a client does that had one until the event `last`.
+    pub async fn resume_stream(app: &TestApp, token: &str, session: &str, last: &str) -> Self {
+        let headers = format!("mcp-session-id: {session}\r\nlast-event-id: {last}\r\n");
+        Self::get(app, token, "/mcp", &headers).await
+    }
+
     /// Opens a stream of HTTP+SSE as a client does that had one before.
     pub async fn come_back(app: &TestApp, token: &str) -> Self {
         Self::get(app, token, "/mcp", "mcp-protocol-version: 2025-11-25\r\n").await
