@@ -84,7 +84,7 @@ variables! {
     /// How long one call may take; streams have no limit.
     REQUEST_TIMEOUT { Calls, Kind::Millis { min: 1_000, max: 3_600_000 }, Default::Value("300000"),
         "A stuck call ends with an error instead of holding its client." }
-    /// How long a call may stay silent before its answer turns into an event stream.
+    /// How long a call of a session may stay silent before its answer turns into an event stream.
     SLOW_AFTER { Calls, Kind::Millis { min: 0, max: 30_000 }, Default::Value("2000"),
         "Below `REQUEST_TIMEOUT`; most calls are faster and are answered as plain JSON." }
     /// How many calls of one person may be at work at once; a further one is told to call again later.

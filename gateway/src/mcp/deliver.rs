@@ -33,8 +33,12 @@ const ASK_WORKER: Duration = Duration::from_secs(2);
 /// next one, which comes within three such questions.
 const MISSED_MAX: u32 = 3;
 
-/// How soon a task is asked again where the client is whose stream ended there.
+/// How soon a task is asked again where the client is whose stream ended there; each time a little later.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
+/// Streams that a client may have had one after the other since the one that is asked for.
+const HOPS_MAX: usize = 8;
+/// Requests that wait at one time for clients to come back: with more, tasks would keep each other busy with questions.
+pub(super) const WAITING_MAX: usize = 256;
 
 /// The stream that the answers of one request go out on.
 #[derive(Debug)]
@@ -108,6 +112,9 @@ impl Mcp {
         request: &RequestId,
     ) -> Option<Outlet> {
         let mut task = named.unwrap_or(self.me);
+        let mut errand = None;
+        let mut waiting = None;
+        let (mut hops, mut pause) = (0, ASK_AGAIN);
         let until = Instant::now() + AWAITED_FOR;
         loop {
             let outlet = |holder| Outlet {
@@ -119,20 +126,36 @@ impl Mcp {
                 return Some(outlet(Holder::Here(hold)));
             }
             let whereabouts = if task == self.me {
-                self.wheel.whereabouts(session)
+                self.wheel.whereabouts(session)?
             } else {
-                let errand = self.errands.begin(request);
-                let question = delivery(session, &Bytes::new(), &errand, false);
-                let reply = self.peers.send(task, &question).await.ok()?;
-                if reply.found {
-                    return Some(outlet(Holder::At(task, errand)));
+                let begun = errand.take().unwrap_or_else(|| self.errands.begin(request));
+                let question = delivery(session, &Bytes::new(), &begun, false);
+                match self.peers.send(task, &question).await {
+                    Ok(reply) if reply.found => return Some(outlet(Holder::At(task, begun))),
+                    Ok(reply) => {
+                        errand = Some(begun);
+                        reply.whereabouts?
+                    }
+                    Err(PeerError::Silent) => {
+                        errand = Some(begun);
+                        Whereabouts::Awaited
+                    }
+                    Err(PeerError::Unknown | PeerError::Refused | PeerError::Rejected) => return None,
                 }
-                reply.whereabouts
             };
-            match whereabouts? {
-                Whereabouts::At(next) => (session, task) = (next.session, next.task),
-                Whereabouts::Awaited if Instant::now() < until => tokio::time::sleep(ASK_AGAIN).await,
-                Whereabouts::Awaited => return None,
+            match whereabouts {
+                Whereabouts::At(next) if hops < HOPS_MAX => {
+                    (session, task) = (next.session, next.task);
+                    hops += 1;
+                }
+                Whereabouts::Awaited if Instant::now() < until => {
+                    if waiting.is_none() {
+                        waiting = Some(self.waiting.try_acquire().ok()?);
+                    }
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 3 / 2).min(10 * ASK_AGAIN);
+                }
+                Whereabouts::At(_) | Whereabouts::Awaited => return None,
             }
         }
     }
@@ -200,9 +223,7 @@ impl Mcp {
     }
 
     /// A client of HTTP+SSE is back, with a new stream: tells the task where its last one ended, if there is no doubt
-    /// which one that was. Such a client says only who it acts for, so a task that might know and does not answer, or
-    /// another client of the same grant that is on its way, leaves a doubt. In the background: the client waits for
-    /// nothing.
+    /// which one that was. In the background: the client waits for nothing.
     pub fn welcome_back(self: &Arc<Self>, grant: &str, session: SessionKey) {
         let mcp = Arc::clone(self);
         let grant = grant.to_owned();
@@ -210,31 +231,48 @@ impl Mcp {
             if !mcp.wheel.has_begun(session).await {
                 return;
             }
-            let mut awaited: Vec<(TaskId, SessionKey)> = Vec::new();
-            awaited.extend(mcp.wheel.awaited(&grant).into_iter().map(|ended| (mcp.me, ended)));
-            for (task, answer) in mcp.peers.ask_all(&PeerMessage::Returned { grant }).await {
-                match answer {
-                    Ok(reply) => awaited.extend(reply.awaited.into_iter().map(|ended| (task, ended))),
-                    // A task that left, and one that does not know the question.
-                    Err(PeerError::Unknown | PeerError::Rejected) => {}
-                    Err(PeerError::Refused | PeerError::Silent) => return,
-                }
-            }
-            let [(task, ended)] = *awaited.as_slice() else {
+            let Some((task, ended)) = mcp.only_missed(&grant).await else {
                 return;
             };
+            if !mcp.wheel.carries(session) {
+                return;
+            }
             let by = Successor {
                 session,
                 task: mcp.me,
             };
             let noted = if task == mcp.me {
-                mcp.wheel.succeed(ended, by)
+                mcp.wheel.succeed(ended, &grant, by)
             } else {
-                let message = PeerMessage::Succeeded { session: ended, by };
+                let session = ended;
+                let message = PeerMessage::Succeeded { session, grant, by };
                 mcp.peers.send(task, &message).await.is_ok_and(|reply| reply.found)
             };
             tracing::debug!(ended = %ended.text(), session = %session.text(), noted, "a client is back on a new stream");
         });
+    }
+
+    /// The only client of a grant that is missed anywhere, and the task that misses it. A client that comes back says
+    /// only under which grant it acts. So there is a doubt when others of the grant are missed, or may be because a task
+    /// does not say; and when one whose stream broke off may not know, because another of its streams seems open.
+    async fn only_missed(&self, grant: &str) -> Option<(TaskId, SessionKey)> {
+        let question = PeerMessage::Returned {
+            grant: grant.to_owned(),
+        };
+        let mut told = vec![(self.me, self.wheel.missed(grant))];
+        for (task, answer) in self.peers.ask_all(&question).await {
+            told.push((task, answer.ok()?.missed?));
+        }
+        // Before its first look a task knows no others.
+        self.peers.versions().borrow().as_ref()?;
+        let missed: usize = told.iter().map(|(_, missed)| missed.count).sum();
+        let open: usize = told.iter().map(|(_, missed)| missed.open).sum();
+        let mut awaited = told
+            .iter()
+            .filter_map(|(task, missed)| Some((*task, missed.awaited?, missed.drained)));
+        let (task, ended, drained) = awaited.next()?;
+        // One of those that are open is the one that it came back with.
+        (missed == 1 && (drained || open == 1)).then_some((task, ended))
     }
 
     /// Sends events of the work of task `from` on a stream that is held here. Not found: it is not.

@@ -8,7 +8,7 @@ use rmcp::model::{CallToolResult, ContentBlock, JsonObject};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use serde_json::{Value, json};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +20,7 @@ use crate::id::TaskId;
 use crate::lifecycle::Lifecycle;
 use crate::mcp::asks::Asks;
 use crate::mcp::catalog::Catalog;
-use crate::mcp::deliver::Errands;
+use crate::mcp::deliver::{Errands, WAITING_MAX};
 use crate::mcp::envelope::RequestId;
 use crate::mcp::error::{RpcError, printable, result_response, to_json};
 use crate::mcp::inflight::{InFlight, InFlightCall};
@@ -70,6 +70,8 @@ pub struct Mcp {
     pub(super) me: TaskId,
     pub(super) inflight: InFlight,
     pub(super) errands: Errands,
+    /// Places of requests that wait for a client to come back.
+    pub(super) waiting: Semaphore,
     pub(super) lifecycle: Lifecycle,
     pub(super) clock: Clock,
     pub(super) peers: Peers,
@@ -178,6 +180,7 @@ impl Mcp {
             peers: parts.peers,
             inflight: InFlight::default(),
             errands: Errands::default(),
+            waiting: Semaphore::new(WAITING_MAX),
             lifecycle: parts.lifecycle,
             clock: parts.clock,
             sessions: parts.sessions,

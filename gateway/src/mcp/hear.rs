@@ -14,6 +14,8 @@ use crate::session::peers::message::{PeerMessage, PeerReply};
 
 /// How often an answer is passed on to a task that does not answer.
 const TRIES: usize = 3;
+/// Streams that a client of HTTP+SSE may have had one after the other since it asked for what it gives up on.
+const HOPS_MAX: u8 = 4;
 
 impl Mcp {
     /// Acts on a message of task `from`. Quick: the sender waits.
@@ -23,7 +25,9 @@ impl Mcp {
                 session,
                 request_id,
                 user,
-            } => RequestId::from_json(&request_id).is_some_and(|id| self.inflight.cancel(session, &user, id)),
+                hops,
+            } => RequestId::from_json(&request_id)
+                .is_some_and(|id| self.cancel_here(session, &user, &id, hops)),
             PeerMessage::Ended { session } => {
                 self.sessions.note_end(session);
                 self.wheel.close_session(session)
@@ -44,11 +48,11 @@ impl Mcp {
             }
             PeerMessage::Returned { grant } => {
                 return PeerReply {
-                    awaited: self.wheel.awaited(&grant),
+                    missed: Some(self.wheel.missed(&grant)),
                     ..PeerReply::default()
                 };
             }
-            PeerMessage::Succeeded { session, by } => self.wheel.succeed(session, by),
+            PeerMessage::Succeeded { session, grant, by } => self.wheel.succeed(session, &grant, by),
         };
         PeerReply::found(found)
     }
@@ -75,13 +79,30 @@ impl Mcp {
         });
     }
 
+    /// Ends a call that runs here, or was begun on a stream that ended here before the client had the one of `session`:
+    /// then it may run anywhere, and the other tasks are told. `hops`: how often that happened on the way here.
+    pub(super) fn cancel_here(&self, session: SessionKey, user: &UserId, id: &RequestId, hops: u8) -> bool {
+        if self.inflight.cancel(session, user, id.clone()) {
+            return true;
+        }
+        let before = self.wheel.predecessor(session).filter(|_| hops < HOPS_MAX);
+        let Some(before) = before else {
+            return false;
+        };
+        if !self.cancel_here(before, user, id, hops + 1) {
+            self.tell_cancel(before, user, id, hops + 1);
+        }
+        true
+    }
+
     /// Tells the other tasks that a client gives up on a call that does not run here. In the background: the client
     /// waits for nothing.
-    pub(super) fn tell_cancel(&self, session: SessionKey, user: &UserId, id: &RequestId) {
+    pub(super) fn tell_cancel(&self, session: SessionKey, user: &UserId, id: &RequestId, hops: u8) {
         let cancel = PeerMessage::Cancel {
             session,
             request_id: id.as_json().to_owned(),
             user: user.clone(),
+            hops,
         };
         let peers = self.peers.clone();
         self.lifecycle.spawn(async move {

@@ -7,6 +7,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::id;
 use crate::mcp::dispatch::Mcp;
 use crate::mcp::wheel::Leaving;
@@ -57,29 +59,19 @@ impl Mcp {
 
     /// The grants of which a client leaves another task, too.
     async fn leaving_elsewhere(&self, leaving: &[Leaving]) -> HashSet<String> {
-        let mut busy = HashSet::new();
-        for some in leaving.chunks(GRANTS_PER_MESSAGE) {
+        let questions = leaving.chunks(GRANTS_PER_MESSAGE).map(async |some| {
             let grants: Vec<String> = some.iter().map(|leaving| leaving.grant.to_string()).collect();
             let question = PeerMessage::Leaving {
                 grants: grants.clone(),
             };
             // A task that does not answer ends no streams.
-            for reply in self
-                .peers
-                .ask_all(&question)
-                .await
-                .into_iter()
-                .filter_map(|(_, answer)| answer.ok())
-            {
-                busy.extend(
-                    reply
-                        .leaving
-                        .iter()
-                        .filter_map(|place| grants.get(*place).cloned()),
-                );
-            }
-        }
-        busy
+            let answers = self.peers.ask_all(&question).await.into_iter();
+            let places =
+                answers.flat_map(|(_, answer)| answer.map(|reply| reply.leaving).unwrap_or_default());
+            let busy: Vec<String> = places.filter_map(|place| grants.get(place).cloned()).collect();
+            busy
+        });
+        join_all(questions).await.into_iter().flatten().collect()
     }
 
     /// The places of those grants in the list of which a client leaves this task.

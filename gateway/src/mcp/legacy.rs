@@ -227,10 +227,10 @@ impl Mcp {
         }
         let params = params.and_then(|params| serde_json::from_str::<Params<'_>>(params.get()).ok());
         if let Some(id) = params.and_then(|params| RequestId::parse(params.request_id).ok()) {
-            let found = self.inflight.cancel(session, user, id.clone());
+            let found = self.cancel_here(session, user, &id, 0);
             tracing::debug!(session = %session.text(), found, "cancel");
             if !found {
-                self.tell_cancel(session, user, &id);
+                self.tell_cancel(session, user, &id, 0);
             }
         }
     }

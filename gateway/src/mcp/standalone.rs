@@ -39,9 +39,21 @@ pub struct ListVersion {
 }
 
 impl ListVersion {
-    /// Reads `s.<counter>.<digest>`; `None` for anything else.
+    /// What is told by a place of another release, which wrote it in another way: nothing.
+    const UNKNOWN: Self = Self {
+        counter: u64::MAX,
+        digest: ListDigest([0; 6]),
+    };
+
+    /// Reads a place in such a stream; `None` for anything else.
     pub fn parse(text: &str) -> Option<Self> {
-        let (digits, digest) = text.strip_prefix("s.")?.split_once('.')?;
+        let place = text.strip_prefix("s.")?;
+        Some(Self::read(place).unwrap_or(Self::UNKNOWN))
+    }
+
+    /// Reads `<counter>.<digest>`.
+    fn read(place: &str) -> Option<Self> {
+        let (digits, digest) = place.split_once('.')?;
         let canonical = digits.bytes().all(|byte| byte.is_ascii_digit());
         Some(Self {
             counter: digits.parse().ok().filter(|_| canonical)?,
@@ -117,18 +129,17 @@ mod tests {
         };
         assert_eq!(ListVersion::parse(&version.to_string()), Some(version));
         assert_ne!(ListDigest::of("[]"), ListDigest::of("[1]"));
-        for junk in [
-            "",
+        for other in [
             "s.",
             "s.17",
             "s.17.",
             "s.17.AAAA",
             "s.+1.AAAAAAAA",
-            "17",
             "s.x.AAAAAAAA",
-            "S.1.AAAAAAAA",
-            "s.99999999999999999999.AAAAAAAA",
         ] {
+            assert_eq!(ListVersion::parse(other), Some(ListVersion::UNKNOWN), "{other}");
+        }
+        for junk in ["", "17", "S.1.AAAAAAAA"] {
             assert_eq!(ListVersion::parse(junk), None, "{junk}");
         }
     }

@@ -153,6 +153,9 @@ impl Wheel {
         let mut entry = Entry::new(socket, framing, slot, stream, place);
         entry.slowed = !wait.is_empty();
         tracing::info!(session = %session.text(), "SSE stream initiated");
+        if entry.kind.is_http_sse() {
+            inner.ended.begins(&entry.grant);
+        }
         let key = inner.streams.insert(entry);
         let of_session = inner.by_session.entry(session).or_default();
         of_session.push(key);
@@ -389,7 +392,7 @@ impl Wheel {
         };
         entry.ending = Some(reason);
         let data = entry.framing.last(&farewell);
-        detach(inner, key);
+        detach(inner, key, reason);
         self.put(inner, key, data);
         if inner.streams.get(key).is_some_and(|entry| !entry.waits()) {
             close(inner, key, reason);
@@ -410,7 +413,7 @@ fn ticks(interval: Duration) -> Interval {
 }
 
 /// From now on no message goes out on the stream.
-fn detach(inner: &mut Inner, key: usize) {
+fn detach(inner: &mut Inner, key: usize, reason: CloseReason) {
     let Some(entry) = inner.streams.get(key) else {
         return;
     };
@@ -421,14 +424,16 @@ fn detach(inner: &mut Inner, key: usize) {
     if keys.is_empty() {
         inner.by_session.remove(&entry.session);
         if entry.kind.is_http_sse() {
-            inner.ended.note(entry.session, &entry.grant, Instant::now());
+            inner
+                .ended
+                .note(entry.session, &entry.grant, reason, Instant::now());
         }
     }
 }
 
 /// Forgets a stream and closes its connection. Every end of a stream passes here, and is logged.
 fn close(inner: &mut Inner, key: usize, reason: CloseReason) {
-    detach(inner, key);
+    detach(inner, key, reason);
     let Some(entry) = inner.streams.try_remove(key) else {
         return;
     };

@@ -38,6 +38,8 @@ const MESSAGE_DEADLINE: Duration = Duration::from_secs(1);
 pub const POOL_IDLE: Duration = Duration::from_mins(1);
 /// How long the good-bye may take.
 const LEAVE_DEADLINE: Duration = Duration::from_secs(1);
+/// For a look at the fleet row on the way of a message to all.
+const LOOK_DEADLINE: Duration = Duration::from_millis(500);
 /// Looks for tasks that are not known yet happen at most this often; no task serves anybody as soon as that.
 const REFRESH_PAUSE: Duration = Duration::from_millis(500);
 /// Most of an answer that is read; an honest one has 15 bytes, or the places of a few grants.
@@ -155,25 +157,28 @@ impl Peers {
     /// Asks all other tasks at once, those that started a moment ago among them. Whether one of them had what the message
     /// is about.
     pub async fn broadcast(&self, message: &PeerMessage) -> bool {
-        let known = self.tasks();
-        let newer = async {
-            if self.0.link.is_none() || self.refresh().await.is_err() {
-                return false;
-            }
-            let mut newer = self.tasks();
-            newer.retain(|task| !known.contains(task));
-            found(&self.ask(&newer, message).await)
-        };
-        let (known, newer) = tokio::join!(self.ask(&known, message), newer);
-        found(&known) || newer
+        let answers = self.ask_all(message).await;
+        let mut answers = answers.into_iter();
+        answers.any(|(_, answer)| answer.is_ok_and(|reply| reply.found))
     }
 
-    /// Asks every task that the fleet row has now, and returns what each said.
+    /// Asks all other tasks at once, those that started a moment ago among them, and returns what each said. One that has
+    /// just left is not asked for its opinion.
     pub async fn ask_all(&self, message: &PeerMessage) -> Vec<Answer> {
-        if self.0.link.is_some() && self.refresh().await.is_err() {
-            tracing::debug!("the fleet row is out of reach; asking the tasks that are known");
+        if self.0.link.is_none() {
+            return Vec::new();
         }
-        self.ask(&self.tasks(), message).await
+        let known = self.tasks();
+        let look = async { tokio::time::timeout(LOOK_DEADLINE, self.refresh()).await };
+        let (mut answers, looked) = tokio::join!(self.ask(&known, message), look);
+        if !matches!(looked, Ok(Ok(()))) {
+            return answers;
+        }
+        let mut newer = self.tasks();
+        answers.retain(|(task, answer)| answer.is_ok() || newer.iter().any(|(known, _)| known == task));
+        newer.retain(|task| !known.contains(task));
+        answers.extend(self.ask(&newer, message).await);
+        answers
     }
 
     async fn ask(&self, tasks: &[(TaskId, SocketAddr)], message: &PeerMessage) -> Vec<Answer> {
@@ -360,11 +365,6 @@ impl Peers {
     fn view(&self) -> MutexGuard<'_, View> {
         self.0.view.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn found(answers: &[Answer]) -> bool {
-    let mut answers = answers.iter();
-    answers.any(|(_, answer)| answer.as_ref().is_ok_and(|reply| reply.found))
 }
 
 /// What a failed request says about the task: only a connection that is refused or cut tells that it is dead.

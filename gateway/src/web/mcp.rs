@@ -43,9 +43,9 @@ const SESSION_ID: &str = "mcp-session-id";
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 /// How long a POST of HTTP+SSE waits for the first word of its call. 202 says that the answer is safe; a client whose
 /// POST is broken off before knows at once that nothing will come. Shorter than every SDK waits for the 202.
-const ACCEPTED_AFTER: Duration = Duration::from_secs(10);
+const ACCEPTED_AFTER: Duration = Duration::from_secs(4);
 /// Clients that send one POST after the other, and so would wait for each call before they send the next: the SDKs for
-/// Python, whose patience is five seconds besides, and Go.
+/// Python, some of which wait for five seconds at most, and Go.
 const ONE_AT_A_TIME: [&str; 2] = ["python-httpx/", "Go-http-client/"];
 
 /// A response that ends a request early. Boxed, because it is large and rare.

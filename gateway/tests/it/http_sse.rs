@@ -112,6 +112,25 @@ async fn the_result_of_a_call_follows_its_client_to_the_next_stream() {
     }
 }
 
+#[tokio::test]
+async fn a_call_can_be_cancelled_on_the_stream_that_its_client_opened_since() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    let begun = two.begin(&endpoint, &token, &slow(7, 60_000)).send().await;
+    assert_eq!(begun.unwrap().status(), 202);
+    drop(stream);
+    empty(&one).await;
+    let mut next = Raw::come_back(&two, &token).await;
+    let endpoint = next.endpoint().await;
+    // The task of the last stream hears of this one a moment later.
+    tokio::time::sleep(2 * MOMENT).await;
+    let cancel = json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}});
+    assert_eq!(post(&two, &endpoint, &token, cancel).await.status(), 202);
+    next.read_until(r#""code":"cancelled""#, SECOND).await;
+}
+
 /// Two clients with one grant: only the first stream ends until its client is back.
 #[tokio::test]
 async fn streams_of_one_grant_end_one_after_the_other() {

@@ -58,11 +58,13 @@ impl Wheel {
         inner.leaving.contains(grant) || inner.ended.awaits(grant, Instant::now())
     }
 
-    /// Ends these streams, and none of the others that were to end.
+    /// Ends these streams, but for those that got work meanwhile, and none of the others that were to end.
     pub(in crate::mcp) fn leave(self: &Arc<Self>, leaving: &[Leaving]) {
         let mut inner = self.lock();
         for Leaving { session, .. } in leaving {
-            self.finish_session(&mut inner, *session, CloseReason::Drain);
+            if !inner.holds.holds(*session) {
+                self.finish_session(&mut inner, *session, CloseReason::Drain);
+            }
         }
         inner.leaving.clear();
     }

@@ -3,29 +3,33 @@
 //! A client of that transport comes back with a new stream, which is a new session, while what it asked on the old one
 //! may still be at work, or be on its way to it. So each task remembers the streams that ended here.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Wheel;
+use super::{CloseReason, Wheel};
 use crate::session::directory::SessionKey;
-use crate::session::peers::message::{Successor, Whereabouts};
+use crate::session::peers::message::{Missed, Successor, Whereabouts};
 
 /// How long a client is expected back. It was asked to wait for four seconds at most, and needs a moment to connect.
 pub(in crate::mcp) const AWAITED_FOR: Duration = Duration::from_secs(10);
-/// How long the stream that came instead is remembered: no call takes longer.
+/// How long one that did not come back may yet do so, late, and be taken for another client of its grant.
+const DOUBTED_FOR: Duration = Duration::from_mins(1);
+/// How long a stream that ended is remembered, with the one that came instead: no call takes longer.
 const REMEMBERED_FOR: Duration = Duration::from_mins(5);
 /// How long a connection takes at most on its way from a request to the wheel.
 const HANDED_OVER_WITHIN: Duration = Duration::from_secs(1);
-/// Most that are told at once: what is of use is none, one, or more than one.
-const TOLD_MAX: usize = 2;
+/// Streams of one grant that are remembered; one more takes the place of the oldest.
+const PER_GRANT: usize = 64;
 
 #[derive(Debug)]
 struct EndedStream {
-    grant: Arc<str>,
+    session: SessionKey,
     at: Instant,
+    /// A drain ended it, so its client is on its way.
+    drained: bool,
     successor: Option<Successor>,
 }
 
@@ -35,63 +39,129 @@ impl EndedStream {
     }
 }
 
-/// The streams that ended here, by their session.
+/// The streams of one grant.
 #[derive(Debug, Default)]
-pub(super) struct Ended(HashMap<SessionKey, EndedStream>);
+struct OfGrant {
+    open: usize,
+    ended: VecDeque<EndedStream>,
+}
+
+/// The streams of HTTP+SSE by their grant, those that ended here among them.
+#[derive(Debug, Default)]
+pub(super) struct Ended {
+    grants: HashMap<Arc<str>, OfGrant>,
+    by_session: HashMap<SessionKey, Arc<str>>,
+}
 
 impl Ended {
-    /// A stream ended.
-    pub(super) fn note(&mut self, session: SessionKey, grant: &Arc<str>, now: Instant) {
-        let ended = EndedStream {
-            grant: Arc::clone(grant),
-            at: now,
-            successor: None,
-        };
-        self.0.insert(session, ended);
+    /// A stream begins.
+    pub(super) fn begins(&mut self, grant: &Arc<str>) {
+        self.grants.entry(Arc::clone(grant)).or_default().open += 1;
     }
 
-    /// The sessions of a grant whose clients are expected back.
-    fn awaited(&self, grant: &str, now: Instant) -> Vec<SessionKey> {
-        let ended = self.0.iter();
-        let awaited = ended.filter(|(_, ended)| &*ended.grant == grant && ended.is_awaited(now));
-        awaited.map(|(session, _)| *session).take(TOLD_MAX).collect()
+    /// A stream ended, for a reason that lets its client come back or not.
+    pub(super) fn note(&mut self, session: SessionKey, grant: &Arc<str>, reason: CloseReason, now: Instant) {
+        let of_grant = self.grants.entry(Arc::clone(grant)).or_default();
+        of_grant.open = of_grant.open.saturating_sub(1);
+        let drained = match reason {
+            CloseReason::Drain => true,
+            CloseReason::Client | CloseReason::Transport | CloseReason::SlowReader => false,
+            CloseReason::Replaced
+            | CloseReason::SessionEnded
+            | CloseReason::Revoked
+            | CloseReason::Deadline => return,
+        };
+        of_grant.ended.push_back(EndedStream {
+            session,
+            at: now,
+            drained,
+            successor: None,
+        });
+        self.by_session.insert(session, Arc::clone(grant));
+        if of_grant.ended.len() > PER_GRANT
+            && let Some(oldest) = of_grant.ended.pop_front()
+        {
+            self.by_session.remove(&oldest.session);
+        }
+    }
+
+    /// What is known here of the clients of a grant.
+    fn missed(&self, grant: &str, now: Instant) -> Missed {
+        let Some(of_grant) = self.grants.get(grant) else {
+            return Missed::default();
+        };
+        let mut missed = Missed {
+            open: of_grant.open,
+            ..Missed::default()
+        };
+        for ended in of_grant.ended.iter().filter(|ended| ended.successor.is_none()) {
+            missed.count += usize::from(now.duration_since(ended.at) < DOUBTED_FOR);
+            if ended.is_awaited(now) {
+                missed.awaited = Some(ended.session);
+                missed.drained = ended.drained;
+            }
+        }
+        missed
     }
 
     /// Whether a client of a grant is expected back.
     pub(super) fn awaits(&self, grant: &str, now: Instant) -> bool {
-        !self.awaited(grant, now).is_empty()
+        self.missed(grant, now).awaited.is_some()
     }
 
     /// Whether a client is expected back whose stream ended within `time`.
     pub(super) fn awaits_any(&self, time: Duration, now: Instant) -> bool {
-        let mut ended = self.0.values();
+        let mut ended = self.grants.values().flat_map(|of_grant| &of_grant.ended);
         ended.any(|ended| ended.successor.is_none() && now.duration_since(ended.at) < time)
     }
 
-    fn succeed(&mut self, session: SessionKey, by: Successor, now: Instant) -> bool {
-        let ended = self.0.get_mut(&session).filter(|ended| ended.is_awaited(now));
-        ended.map(|ended| ended.successor = Some(by)).is_some()
+    fn ended(&self, session: SessionKey) -> Option<&EndedStream> {
+        let of_grant = self.grants.get(self.by_session.get(&session)?)?;
+        of_grant.ended.iter().find(|ended| ended.session == session)
+    }
+
+    fn succeed(&mut self, session: SessionKey, grant: &str, by: Successor, now: Instant) -> bool {
+        let of_grant = self.grants.get_mut(grant);
+        let mut ended = of_grant.into_iter().flat_map(|of_grant| &mut of_grant.ended);
+        let ended = ended.find(|ended| ended.session == session && ended.is_awaited(now));
+        ended
+            .filter(|_| by.session != session)
+            .map(|ended| ended.successor = Some(by))
+            .is_some()
     }
 
     fn whereabouts(&self, session: SessionKey, now: Instant) -> Option<Whereabouts> {
-        let ended = self.0.get(&session)?;
+        let ended = self.ended(session)?;
         let back = ended.successor.map(Whereabouts::At);
         back.or_else(|| ended.is_awaited(now).then_some(Whereabouts::Awaited))
     }
 
+    fn predecessor(&self, session: SessionKey) -> Option<SessionKey> {
+        let mut ended = self.grants.values().flat_map(|of_grant| &of_grant.ended);
+        let before = ended.find(|ended| ended.successor.is_some_and(|by| by.session == session));
+        before.map(|ended| ended.session)
+    }
+
     /// Forgets what is too long ago to matter.
     pub(super) fn forget(&mut self, now: Instant) {
-        self.0.retain(|_, ended| {
-            ended.is_awaited(now)
-                || ended.successor.is_some() && now.duration_since(ended.at) < REMEMBERED_FOR
+        let by_session = &mut self.by_session;
+        self.grants.retain(|_, of_grant| {
+            of_grant.ended.retain(|ended| {
+                let remembered = now.duration_since(ended.at) < REMEMBERED_FOR;
+                if !remembered {
+                    by_session.remove(&ended.session);
+                }
+                remembered
+            });
+            of_grant.open > 0 || !of_grant.ended.is_empty()
         });
     }
 }
 
 impl Wheel {
-    /// The sessions of a grant whose streams ended here a moment ago, and whose clients are not back: none, one, or some.
-    pub(in crate::mcp) fn awaited(&self, grant: &str) -> Vec<SessionKey> {
-        self.lock().ended.awaited(grant, Instant::now())
+    /// What is known here of the clients of a grant that came back nowhere.
+    pub(in crate::mcp) fn missed(&self, grant: &str) -> Missed {
+        self.lock().ended.missed(grant, Instant::now())
     }
 
     /// Waits for the stream of a new session, whose connection is handed over in this moment. `false`: it never came.
@@ -107,8 +177,13 @@ impl Wheel {
     }
 
     /// Notes which stream a client has instead of the one of `session`. `false`: nobody waits for that client here.
-    pub(in crate::mcp) fn succeed(&self, session: SessionKey, by: Successor) -> bool {
-        self.lock().ended.succeed(session, by, Instant::now())
+    pub(in crate::mcp) fn succeed(&self, session: SessionKey, grant: &str, by: Successor) -> bool {
+        self.lock().ended.succeed(session, grant, by, Instant::now())
+    }
+
+    /// The session whose client has the stream of `session` instead.
+    pub(in crate::mcp) fn predecessor(&self, session: SessionKey) -> Option<SessionKey> {
+        self.lock().ended.predecessor(session)
     }
 
     /// Where the client is whose stream ended here; `None`: there was none, or the client did not come back.
@@ -125,10 +200,18 @@ mod tests {
     const A: SessionKey = SessionKey([1; 16]);
     const B: SessionKey = SessionKey([2; 16]);
 
-    fn ended(sessions: &[SessionKey], now: Instant) -> Ended {
+    fn by(session: SessionKey) -> Successor {
+        Successor {
+            session,
+            task: TaskId::random(),
+        }
+    }
+
+    fn ended(sessions: &[SessionKey], reason: CloseReason, now: Instant) -> Ended {
         let mut ended = Ended::default();
         for session in sessions {
-            ended.note(*session, &"grant".into(), now);
+            ended.begins(&"grant".into());
+            ended.note(*session, &"grant".into(), reason, now);
         }
         ended
     }
@@ -136,34 +219,76 @@ mod tests {
     #[test]
     fn a_client_is_awaited_until_it_is_back_or_too_late() {
         let now = Instant::now();
-        let by = Successor {
-            session: B,
-            task: TaskId::random(),
-        };
-        let mut ended = ended(&[A], now);
-        assert_eq!(ended.awaited("grant", now), [A]);
+        let mut ended = ended(&[A], CloseReason::Drain, now);
+        let missed = ended.missed("grant", now);
+        assert_eq!((missed.count, missed.awaited, missed.drained), (1, Some(A), true));
         assert!(!ended.awaits("another", now));
         assert_eq!(ended.whereabouts(A, now), Some(Whereabouts::Awaited));
         assert_eq!(ended.whereabouts(B, now), None);
-        assert!(ended.succeed(A, by, now) && !ended.succeed(A, by, now), "once");
+        assert!(!ended.succeed(A, "another", by(B), now) && !ended.succeed(A, "grant", by(A), now));
+        let by = by(B);
+        assert!(ended.succeed(A, "grant", by, now));
+        assert!(!ended.succeed(A, "grant", by, now), "once");
+        assert_eq!(ended.predecessor(B), Some(A));
         assert!(!ended.awaits("grant", now) && !ended.awaits_any(AWAITED_FOR, now));
         let later = now + AWAITED_FOR;
         ended.forget(later);
         assert_eq!(ended.whereabouts(A, later), Some(Whereabouts::At(by)));
         ended.forget(now + REMEMBERED_FOR);
         assert_eq!(ended.whereabouts(A, later), None);
+        assert!(ended.grants.is_empty() && ended.by_session.is_empty());
     }
 
     #[test]
-    fn a_client_that_does_not_come_back_is_forgotten() {
+    fn a_client_that_does_not_come_back_leaves_a_doubt() {
         let now = Instant::now();
-        let mut ended = ended(&[A, B], now);
-        assert_eq!(ended.awaited("grant", now).len(), 2);
-        assert!(ended.awaits_any(AWAITED_FOR, now));
+        let mut ended = ended(&[A], CloseReason::Client, now);
         let later = now + AWAITED_FOR;
-        assert!(!ended.awaits("grant", later) && !ended.awaits_any(AWAITED_FOR, later));
+        ended.begins(&"grant".into());
+        ended.note(B, &"grant".into(), CloseReason::Transport, later);
+        let missed = ended.missed("grant", later);
+        assert_eq!(
+            (missed.count, missed.awaited, missed.drained),
+            (2, Some(B), false)
+        );
         assert_eq!(ended.whereabouts(A, later), None);
-        ended.forget(later);
-        assert!(ended.0.is_empty());
+        assert!(!ended.succeed(A, "grant", by(B), later));
+        let missed = ended.missed("grant", now + DOUBTED_FOR);
+        assert_eq!((missed.count, missed.awaited), (1, None));
+    }
+
+    #[test]
+    fn a_stream_that_ended_for_good_is_not_missed_and_one_that_is_open_is_known() {
+        let now = Instant::now();
+        for reason in [
+            CloseReason::Revoked,
+            CloseReason::SessionEnded,
+            CloseReason::Deadline,
+        ] {
+            assert_eq!(
+                ended(&[A, B], reason, now).missed("grant", now),
+                Missed::default()
+            );
+        }
+        let mut open = Ended::default();
+        open.begins(&"grant".into());
+        assert_eq!(open.missed("grant", now).open, 1);
+    }
+
+    #[test]
+    fn what_is_remembered_of_a_grant_is_bounded() {
+        let now = Instant::now();
+        let mut ended = Ended::default();
+        for number in 0..=255 {
+            ended.begins(&"grant".into());
+            ended.note(
+                SessionKey([number; 16]),
+                &"grant".into(),
+                CloseReason::Client,
+                now,
+            );
+        }
+        assert_eq!(ended.by_session.len(), PER_GRANT);
+        assert_eq!(ended.missed("grant", now).count, PER_GRANT);
     }
 }

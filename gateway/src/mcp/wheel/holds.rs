@@ -36,7 +36,8 @@ impl Wheel {
 
     /// The same for work of another task, by the name that it gave it. `true`: it was not known before.
     pub(in crate::mcp) fn hold_elsewhere(&self, session: SessionKey, work: &str) -> bool {
-        self.lock().holds.begin_elsewhere(session, work)
+        let mut inner = self.lock();
+        inner.by_session.contains_key(&session) && inner.holds.begin_elsewhere(session, work)
     }
 
     /// Whether a stream is held for that work.

@@ -27,6 +27,9 @@ pub enum PeerMessage {
         request_id: String,
         /// Who cancels.
         user: UserId,
+        /// How often it was passed on to the session that the client had before.
+        #[serde(default)]
+        hops: u8,
     },
     /// A client ended its session.
     Ended {
@@ -45,8 +48,8 @@ pub enum PeerMessage {
         /// The grants.
         grants: Vec<String>,
     },
-    /// A client of HTTP+SSE came back with a new stream under this grant: which streams of the grant ended at the
-    /// receiver, whose clients it expects back?
+    /// A client of HTTP+SSE came back with a new stream under this grant: which clients of the grant does the receiver
+    /// miss?
     Returned {
         /// The grant.
         grant: String,
@@ -55,6 +58,8 @@ pub enum PeerMessage {
     Succeeded {
         /// The session of the stream that ended.
         session: SessionKey,
+        /// The grant of both.
+        grant: String,
         /// The stream that came instead.
         by: Successor,
     },
@@ -103,6 +108,19 @@ pub enum Whereabouts {
     At(Successor),
 }
 
+/// What a task knows of the clients of one grant whose streams of HTTP+SSE ended there.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Missed {
+    /// How many did not come back within the last minutes.
+    pub count: usize,
+    /// The session of the one that is expected now; of many, the last.
+    pub awaited: Option<SessionKey>,
+    /// A drain ended the stream of that one, so it is sure to have lost it.
+    pub drained: bool,
+    /// How many streams of the grant are open there.
+    pub open: usize,
+}
+
 impl PeerMessage {
     /// The word in logs.
     pub fn kind(&self) -> &'static str {
@@ -127,9 +145,9 @@ pub struct PeerReply {
     /// Where the client is whose stream was asked for and ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub whereabouts: Option<Whereabouts>,
-    /// The sessions whose clients are expected back, if that was asked.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub awaited: Vec<SessionKey>,
+    /// The clients that are missed, if that was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub missed: Option<Missed>,
     /// The places in the question's list of the grants of which a client leaves, if that was asked.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub leaving: Vec<usize>,
