@@ -29,7 +29,7 @@ const SUITE_LIMIT: Duration = Duration::from_mins(30);
 /// The last line on stdout is `N passed, N failed`, over everything that ran.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = "Suites: tidy, fmt, clippy, workflows, rust, emulator, clients, conformance, infra, release, soak; as far as this commit has them.\n\
+    after_help = "Suites: tidy, fmt, clippy, workflows, rust, emulator, clients, verify, conformance, infra, release, soak; as far as this commit has them.\n\
     Example: cargo xtask test rust -- pkce"
 )]
 pub(crate) struct Test {

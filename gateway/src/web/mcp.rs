@@ -33,7 +33,7 @@ use crate::session::seal::{LEGACY_VERSIONS, Transport};
 use crate::web::App;
 use crate::web::accept::Takeover;
 use crate::web::body::{self, BodyError};
-use crate::web::mcp::streams::{answer_call, event_response, event_stream, idle};
+use crate::web::mcp::streams::{SILENT_MAX, answer_call, event_response, event_stream, idle};
 
 /// Largest message. Far above every honest one, far below what hurts.
 const MAX_BODY: usize = 4 << 20;
@@ -42,11 +42,11 @@ const MESSAGES: &str = "/mcp/messages";
 const SESSION_ID: &str = "mcp-session-id";
 const PROTOCOL_VERSION: &str = "mcp-protocol-version";
 /// How long a POST of HTTP+SSE waits for the first word of its call. 202 says that the answer is safe; a client whose
-/// POST is broken off before knows at once that nothing will come. Shorter than every SDK waits for the 202.
-const ACCEPTED_AFTER: Duration = Duration::from_secs(4);
-/// Clients that send one POST after the other, and so would wait for each call before they send the next: the SDKs for
-/// Python, some of which wait for five seconds at most, and Go.
-const ONE_AT_A_TIME: [&str; 2] = ["python-httpx/", "Go-http-client/"];
+/// POST is broken off before knows at once that nothing will come.
+const ACCEPTED_AFTER: Duration = SILENT_MAX;
+/// Clients that are made to wait for it: those on the SDK for TypeScript, which sends any number of POSTs at a time, and
+/// has the patience. Others send one after the other, or break a POST off after five seconds.
+const PATIENT: [&str; 5] = ["node", "undici", "Bun/", "Deno/", "Cursor/"];
 
 /// A response that ends a request early. Boxed, because it is large and rare.
 struct Refused(Box<Response>);
@@ -233,7 +233,7 @@ async fn messages(
     let id = query.session_id.unwrap_or_default();
     let session = app.sessions().open(&id, &principal.user).await;
     let mut session = session.map_err(|error| session_error(None, error))?;
-    let one_at_a_time = sends_one_at_a_time(request.headers());
+    let patient = is_patient(request.headers());
     let body = read_body(request).await?;
     let message = envelope::parse(&body).map_err(|(id, error)| rpc_error(400, id.as_ref(), &error))?;
     let outlet = if let Message::Request { id, .. } = &message {
@@ -253,7 +253,7 @@ async fn messages(
         Reply::Call(call) => {
             let sent = app.mcp.deliver(outlet.ok_or_else(unconnected)?, call);
             let patience = app.clock.interval(ACCEPTED_AFTER);
-            one_at_a_time || !matches!(timeout(patience, sent).await, Ok(Ok(false)))
+            !patient || !matches!(timeout(patience, sent).await, Ok(Ok(false)))
         }
         Reply::Accepted | Reply::Idle(_) => true,
     };
@@ -264,9 +264,9 @@ async fn messages(
     }
 }
 
-fn sends_one_at_a_time(headers: &HeaderMap) -> bool {
+fn is_patient(headers: &HeaderMap) -> bool {
     let agent = text(headers, "user-agent").unwrap_or_default();
-    ONE_AT_A_TIME.iter().any(|known| agent.starts_with(known))
+    PATIENT.iter().any(|known| agent.starts_with(known))
 }
 
 fn unconnected() -> Refused {

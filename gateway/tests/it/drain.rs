@@ -8,6 +8,7 @@ use axum::routing::get;
 use gateway::id::UserId;
 use gateway::lifecycle::Stopped;
 use gateway::model::google::GoogleGrant;
+use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::net::{TcpListener, TcpStream};
 
@@ -228,7 +229,7 @@ async fn a_stream_of_the_old_transport_waits_for_the_answers_of_its_calls() {
     let url = busy.endpoint().await;
     let mut idle = Raw::open_stream(&app, &token, None, "/mcp").await;
     idle.endpoint().await;
-    let post = |message: Value| app.begin(&url, &token, &message).send();
+    let post = |message: Value| app.request(Method::POST, &url, &token).json(&message).send();
     assert_eq!(post(list_mails(7)).await.unwrap().status(), 202);
     let began = Instant::now();
     let watch = async {
@@ -259,7 +260,7 @@ async fn work_on_another_task(ms: u64) -> (TestApp, TestApp, Raw) {
     let url = stream.endpoint().await;
     let slow = json!({"jsonrpc": "2.0", "id": 7, "method": "tools/call",
         "params": {"name": "test_slow", "arguments": {"ms": ms}}});
-    let posted = two.begin(&url, &token, &slow).send();
+    let posted = two.request(Method::POST, &url, &token).json(&slow).send();
     assert_eq!(posted.await.unwrap().status(), 202);
     (one, two, stream)
 }
@@ -294,7 +295,7 @@ async fn a_call_of_the_old_transport_that_outlasts_the_deadline_gets_a_result_on
     let token = app.token("1001");
     let mut stream = Raw::open_stream(&app, &token, None, "/mcp").await;
     let url = stream.endpoint().await;
-    let post = app.begin(&url, &token, &list_mails(7));
+    let post = app.request(Method::POST, &url, &token).json(&list_mails(7));
     assert_eq!(post.send().await.unwrap().status(), 202);
     assert_eq!(app.drain(Duration::ZERO, 2 * SECOND).await, Stopped::Hurried);
     let text = stream.read_to_end(SECOND).await;

@@ -226,7 +226,7 @@ async fn the_deprecated_transport_works_behind_round_robin() {
     let token = one.token("1001");
     let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
     let path = stream.endpoint().await;
-    let post = |app: &TestApp, message: &Value| app.begin(&path, &token, message).send();
+    let post = |app: &TestApp, message: &Value| app.request(Method::POST, &path, &token).json(message).send();
     let call = |id: u32, ms: u32| {
         json!({"jsonrpc": "2.0", "id": id, "method": "tools/call", "params": {
             "name": "test_slow", "arguments": {"ms": ms, "steps": 2}, "_meta": {"progressToken": id}}})
@@ -290,7 +290,7 @@ async fn a_call_of_the_deprecated_transport_whose_task_is_gone_ends_within_3_sec
     // One that goes on is left alone.
     let slow = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call",
         "params": {"name": "test_slow", "arguments": {"ms": 5_000}}});
-    let posted = one.begin(&path, &token, &slow).send();
+    let posted = one.request(Method::POST, &path, &token).json(&slow).send();
     assert_eq!(posted.await.unwrap().status(), 202);
     let text = stream.read_until(r#""id":8,"result""#, 7 * SECOND).await;
     assert!(text.contains("done after 5000 ms"), "{text}");
@@ -305,7 +305,7 @@ async fn a_task_that_is_missing_among_the_living_for_a_moment_finishes_its_call(
     let path = stream.endpoint().await;
     let slow = json!({"jsonrpc": "2.0", "id": 8, "method": "tools/call",
         "params": {"name": "test_slow", "arguments": {"ms": 7_000}}});
-    let posted = one.begin(&path, &token, &slow).send();
+    let posted = one.request(Method::POST, &path, &token).json(&slow).send();
     assert_eq!(posted.await.unwrap().status(), 202);
     let began = Instant::now();
     while began.elapsed() < 3 * SECOND {

@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::{Body, Bytes};
 use axum::response::Response;
@@ -18,17 +19,20 @@ use crate::model::principal::Principal;
 use crate::web::App;
 use crate::web::accept::Takeover;
 
+/// How long a response may stay without its first byte. Proxies that give up on one do so after 29 s and more.
+pub(super) const SILENT_MAX: Duration = Duration::from_secs(25);
+
 /// A fast call is one JSON response; a slow or talkative one turns into an event stream.
 ///
 /// A client that cannot come back for its result gets a stream only when something has to be written, lest a proxy take
-/// the connection for dead: of a response that had not begun every client learns when it is broken off, while it waits
-/// for the rest of a stream until its own patience is over.
+/// the connection for dead: that a response which had not begun was broken off every client learns at once, while it
+/// waits for the rest of a stream until its own patience is over.
 pub(super) async fn answer_call(app: &App, principal: &Principal, mut call: RunningCall) -> Response {
     let config = &app.config.mcp;
     let patience = if call.can_be_resumed() {
         config.slow_after
     } else {
-        config.keepalive_interval
+        app.clock.interval(SILENT_MAX)
     };
     let first = match tokio::time::timeout(patience, call.next()).await {
         Ok(Step::Response(body)) => return json_response(200, body),

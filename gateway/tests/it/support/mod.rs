@@ -211,12 +211,6 @@ impl TestApp {
             .header("accept", "application/json, text/event-stream")
     }
 
-    /// A POST to the endpoint of an HTTP+SSE stream, of a client that is not made to wait for its call.
-    pub fn begin(&self, endpoint: &str, token: &str, message: &Value) -> RequestBuilder {
-        let request = self.request(Method::POST, endpoint, token).json(message);
-        request.header("user-agent", "python-httpx/0.28.1")
-    }
-
     /// POSTs a message to `/mcp`.
     pub async fn post(&self, token: &str, session: Option<&str>, message: &Value) -> Answer {
         let mut request = self.request(Method::POST, "/mcp", token).json(message);

@@ -10,12 +10,12 @@ export default {
   proves: 'S2 S4 T21 T48',
   required: 'either task killed at any moment: only calls in flight on it fail, each with a clear result within 3 s of the '
     + "client's return; every session goes on on the other task; no effect twice",
-  short: { kills: 3, pauseMs: 3_000, scale: 1 },
-  real: { kills: 10, pauseMs: 15_000 },
-  async run(stage, { kills, pauseMs }) {
+  short: { kills: 3, pauseMs: 3_000, slowMs: 6_000, scale: 1 },
+  real: { kills: 10, pauseMs: 15_000, slowMs: 12_000 },
+  async run(stage, { kills, pauseMs, slowMs }) {
     const findings = new Findings();
     const agents = await openAgents(stage, 12);
-    const load = new Load(agents, { perSecond: 15, connectedOnly: true });
+    const load = new Load(agents, { perSecond: 15, slowMs, connectedOnly: true });
     const moments = [];
     for (let turn = 0; turn < kills; turn += 1) {
       await sleep(pauseMs * (0.5 + Math.random()));
