@@ -17,6 +17,7 @@ use crate::id::{self, TaskId};
 use crate::mcp::dispatch::Mcp;
 use crate::mcp::durable::outcome_unknown;
 use crate::mcp::envelope::RequestId;
+use crate::mcp::hear::Worker;
 use crate::mcp::running::{RunningCall, Step};
 use crate::mcp::sse;
 use crate::mcp::wheel::{AWAITED_FOR, Hold};
@@ -307,8 +308,6 @@ impl Mcp {
     fn watch_over(self: &Arc<Self>, worker: TaskId, session: SessionKey, work: Work) {
         let mcp = Arc::clone(self);
         let pause = self.clock.interval(ASK_WORKER);
-        let call = work.name.clone();
-        let question = PeerMessage::Running { call };
         self.lifecycle.spawn_loop(async move {
             let mut missed = 0;
             loop {
@@ -316,11 +315,10 @@ impl Mcp {
                 if !mcp.wheel.is_held_elsewhere(session, &work.name) {
                     return;
                 }
-                match mcp.peers.send(worker, &question).await {
-                    Ok(reply) if reply.found => missed = 0,
-                    Err(PeerError::Silent | PeerError::Rejected) => missed = 0,
-                    Err(PeerError::Unknown) if missed < MISSED_MAX => missed += 1,
-                    Ok(_) | Err(PeerError::Unknown | PeerError::Refused) => break,
+                match mcp.worker(worker, work.name.clone()).await {
+                    Worker::MayRun => missed = 0,
+                    Worker::Missing if missed < MISSED_MAX => missed += 1,
+                    Worker::Missing | Worker::Gone => break,
                 }
             }
             // Its last word may have come meanwhile.

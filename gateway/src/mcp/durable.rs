@@ -16,14 +16,13 @@ use tokio::time::{Instant, timeout};
 use crate::id;
 use crate::mcp::dispatch::{Mcp, Phrasing, failed, phrase};
 use crate::mcp::envelope::RequestId;
+use crate::mcp::hear::Worker;
 use crate::mcp::running::{Caller, RunningCall, Step};
 use crate::mcp::sse;
 use crate::model::call_log::CallRow;
 use crate::model::principal::Principal;
 use crate::session::directory::SessionKey;
 use crate::session::events::{CallWriter, EventId};
-use crate::session::peers::PeerError;
-use crate::session::peers::message::PeerMessage;
 use crate::store::StoreError;
 
 /// Events that may wait for the connection; the log has them all.
@@ -118,41 +117,24 @@ impl Mcp {
             session,
             wire,
             at: from,
-            owner: Owner::MayRun,
+            owner: Worker::MayRun,
             owner_asked: None,
         };
         self.lifecycle.spawn(tail.follow());
         Resumed::Events(receive(events))
     }
 
-    /// Asks the call's task whether it still runs it. One that is only silent may be at work.
-    async fn owner(&self, row: &CallRow, at: EventId) -> Owner {
-        if row.owner == self.me {
-            return if self.log.runs(at.call) {
-                Owner::MayRun
-            } else {
-                Owner::Gone
-            };
+    /// What is known of the call's task.
+    async fn owner(&self, row: &CallRow, at: EventId) -> Worker {
+        if row.owner != self.me {
+            return self.worker(row.owner, at.call.text()).await;
         }
-        let call = at.call.text();
-        match self.peers.send(row.owner, &PeerMessage::Running { call }).await {
-            Ok(reply) if !reply.found => Owner::Gone,
-            Err(PeerError::Refused) => Owner::Gone,
-            Err(PeerError::Unknown) => Owner::Missing,
-            Ok(_) | Err(PeerError::Silent | PeerError::Rejected) => Owner::MayRun,
+        if self.log.runs(at.call) {
+            Worker::MayRun
+        } else {
+            Worker::Gone
         }
     }
-}
-
-/// What is known of the task of a call.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Owner {
-    /// It runs the call, or nobody can say that it does not.
-    MayRun,
-    /// It is not among the living. One that was too busy for its heartbeats is back with the next one.
-    Missing,
-    /// It is certainly gone, or has forgotten the call.
-    Gone,
 }
 
 /// The call itself as events; dropping them drops the call.
@@ -319,7 +301,7 @@ struct Tail {
     /// The event that the client has.
     at: EventId,
     /// What was last known of the call's task, and when it was asked.
-    owner: Owner,
+    owner: Worker,
     owner_asked: Option<Instant>,
 }
 
@@ -379,9 +361,9 @@ impl Tail {
             let before = self.owner;
             self.owner = self.mcp.owner(&row, self.at).await;
             match self.owner {
-                Owner::MayRun => {}
-                Owner::Missing if before != Owner::Missing => {}
-                Owner::Missing | Owner::Gone => return self.end_orphan().await,
+                Worker::MayRun => {}
+                Worker::Missing if before != Worker::Missing => {}
+                Worker::Missing | Worker::Gone => return self.end_orphan().await,
             }
         }
         Ok(Looked::Nothing)

@@ -17,7 +17,28 @@ const TRIES: usize = 3;
 /// Streams that a client of HTTP+SSE may have had one after the other since it asked for what it gives up on.
 const HOPS_MAX: u8 = 4;
 
+/// What is known of the task that works for a client.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Worker {
+    /// It is at work, or nobody can say that it is not.
+    MayRun,
+    /// It is not among the living. One that was too busy for its heartbeats is back with the next one.
+    Missing,
+    /// It is certainly gone, or has forgotten the work.
+    Gone,
+}
+
 impl Mcp {
+    /// Asks another task whether it still is at `work`. One that is only silent may be.
+    pub(super) async fn worker(&self, task: TaskId, work: String) -> Worker {
+        match self.peers.send(task, &PeerMessage::Running { call: work }).await {
+            Ok(reply) if !reply.found => Worker::Gone,
+            Err(PeerError::Refused) => Worker::Gone,
+            Err(PeerError::Unknown) => Worker::Missing,
+            Ok(_) | Err(PeerError::Silent | PeerError::Rejected) => Worker::MayRun,
+        }
+    }
+
     /// Acts on a message of task `from`. Quick: the sender waits.
     pub fn hear(self: &Arc<Self>, from: TaskId, message: PeerMessage) -> PeerReply {
         let found = match message {
