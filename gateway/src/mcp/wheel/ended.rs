@@ -28,14 +28,16 @@ const PER_GRANT: usize = 64;
 struct EndedStream {
     session: SessionKey,
     at: Instant,
-    /// A drain ended it, so its client is on its way.
-    drained: bool,
+    reason: CloseReason,
     successor: Option<Successor>,
 }
 
 impl EndedStream {
     fn is_awaited(&self, now: Instant) -> bool {
-        self.successor.is_none() && now.duration_since(self.at) < AWAITED_FOR
+        // A client that did not read is not on its way, though it may come later.
+        self.successor.is_none()
+            && self.reason != CloseReason::SlowReader
+            && now.duration_since(self.at) < AWAITED_FOR
     }
 }
 
@@ -63,18 +65,17 @@ impl Ended {
     pub(super) fn note(&mut self, session: SessionKey, grant: &Arc<str>, reason: CloseReason, now: Instant) {
         let of_grant = self.grants.entry(Arc::clone(grant)).or_default();
         of_grant.open = of_grant.open.saturating_sub(1);
-        let drained = match reason {
-            CloseReason::Drain => true,
-            CloseReason::Client | CloseReason::Transport | CloseReason::SlowReader => false,
+        match reason {
+            CloseReason::Drain | CloseReason::Client | CloseReason::Transport | CloseReason::SlowReader => {}
             CloseReason::Replaced
             | CloseReason::SessionEnded
             | CloseReason::Revoked
             | CloseReason::Deadline => return,
-        };
+        }
         of_grant.ended.push_back(EndedStream {
             session,
             at: now,
-            drained,
+            reason,
             successor: None,
         });
         self.by_session.insert(session, Arc::clone(grant));
@@ -98,7 +99,7 @@ impl Ended {
             missed.count += usize::from(now.duration_since(ended.at) < DOUBTED_FOR);
             if ended.is_awaited(now) {
                 missed.awaited = Some(ended.session);
-                missed.drained = ended.drained;
+                missed.drained = ended.reason == CloseReason::Drain;
             }
         }
         missed
