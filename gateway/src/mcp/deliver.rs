@@ -28,7 +28,8 @@ use crate::session::peers::{PeerError, message};
 /// How often events are handed over to a task that does not answer. It may have got them the first time; clients
 /// pass over a response that they had, but would wait for one that never came.
 const DELIVERIES: usize = 3;
-/// How often a task that works for a stream here is asked whether it still does.
+/// How often a task that works for a stream here is asked whether it still does, and one that holds a stream for work
+/// here whether it lives.
 const ASK_WORKER: Duration = Duration::from_secs(2);
 /// How often in a row it may be missing among the living. One that was too busy for its heartbeats is back with the
 /// next one, which comes within three such questions.
@@ -202,11 +203,19 @@ impl Mcp {
         let mut tell = Some(tell);
         self.lifecycle.spawn(async move {
             loop {
-                let (message, last) = match call.next().await {
-                    Step::Message(message) => (message, false),
-                    Step::Response(message) => (message, true),
+                let step = tokio::select! {
+                    step = call.next() => Some(step),
+                    () = mcp.holder_is_gone(&outlet) => None,
                 };
-                let passed = mcp.pass(&mut outlet, &sse::message(&message), last).await;
+                let (passed, last) = match step {
+                    Some(Step::Message(message)) => {
+                        (mcp.pass(&mut outlet, &sse::message(&message), false).await, false)
+                    }
+                    Some(Step::Response(message)) => {
+                        (mcp.pass(&mut outlet, &sse::message(&message), true).await, true)
+                    }
+                    None => (false, false),
+                };
                 if let Some(tell) = tell.take() {
                     // Whoever sent the request may be gone.
                     let _ = tell.send(passed);
@@ -221,6 +230,23 @@ impl Mcp {
             }
         });
         told
+    }
+
+    /// Completes when the task that holds a stream is dead: the client is told now, and not when its call is over.
+    async fn holder_is_gone(&self, outlet: &Outlet) {
+        let Holder::At(task, errand) = &outlet.holder else {
+            return std::future::pending().await;
+        };
+        let question = delivery(outlet.session, &Bytes::new(), errand, false);
+        let mut missed = 0;
+        loop {
+            tokio::time::sleep(self.clock.interval(ASK_WORKER)).await;
+            match self.peers.send(*task, &question).await {
+                Ok(_) | Err(PeerError::Silent | PeerError::Rejected) => missed = 0,
+                Err(PeerError::Unknown) if missed < MISSED_MAX => missed += 1,
+                Err(PeerError::Unknown | PeerError::Refused) => return,
+            }
+        }
     }
 
     /// A client of HTTP+SSE is back, with a new stream: tells the task where its last one ended, if there is no doubt
