@@ -116,7 +116,7 @@ impl Mcp {
         let mut task = named.unwrap_or(self.me);
         let mut errand = None;
         let mut waiting = None;
-        let (mut hops, mut pause) = (0, ASK_AGAIN);
+        let (mut hops, mut missed, mut pause) = (0, 0, ASK_AGAIN);
         let until = Instant::now() + AWAITED_FOR;
         loop {
             let outlet = |holder| Outlet {
@@ -138,11 +138,13 @@ impl Mcp {
                         errand = Some(begun);
                         reply.whereabouts?
                     }
-                    Err(PeerError::Silent) => {
+                    Err(PeerError::Unknown) if missed == MISSED_MAX => return None,
+                    Err(error @ (PeerError::Silent | PeerError::Unknown)) => {
+                        missed += u32::from(error == PeerError::Unknown);
                         errand = Some(begun);
                         Whereabouts::Awaited
                     }
-                    Err(PeerError::Unknown | PeerError::Refused | PeerError::Rejected) => return None,
+                    Err(PeerError::Refused | PeerError::Rejected) => return None,
                 }
             };
             match whereabouts {
