@@ -36,6 +36,12 @@ async fn post(app: &TestApp, endpoint: &str, token: &str, message: Value) -> Res
     request.header("user-agent", "node").send().await.unwrap()
 }
 
+/// A POST that is accepted at once: of a client that may send one at a time.
+async fn begin(app: &TestApp, endpoint: &str, token: &str, message: Value) {
+    let request = app.request(Method::POST, endpoint, token).json(&message);
+    assert_eq!(request.send().await.unwrap().status(), 202);
+}
+
 /// Waits until no stream is left on a task.
 async fn empty(app: &TestApp) {
     let began = Instant::now();
@@ -83,11 +89,7 @@ async fn a_call_that_meets_a_stream_on_its_way_to_another_task_is_answered_there
             );
         }
         // A cancel on the new endpoint reaches a call that was sent to the old one.
-        let running = two
-            .request(Method::POST, &endpoint, &token)
-            .json(&slow(9, 60_000))
-            .send();
-        assert_eq!(running.await.unwrap().status(), 202);
+        begin(&two, &endpoint, &token, slow(9, 60_000)).await;
         let cancel =
             json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 9}});
         let now = stream.endpoint().await;
@@ -106,12 +108,7 @@ async fn the_result_of_a_call_follows_its_client_to_the_next_stream() {
         let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
         let endpoint = stream.endpoint().await;
         let worker = if at_holder { &one } else { &two };
-        let begun = worker
-            .request(Method::POST, &endpoint, &token)
-            .json(&slow(7, 2_500))
-            .send()
-            .await;
-        assert_eq!(begun.unwrap().status(), 202);
+        begin(worker, &endpoint, &token, slow(7, 2_500)).await;
         drop(stream);
         empty(&one).await;
         let mut next = Raw::come_back(&two, &token).await;
@@ -126,12 +123,7 @@ async fn a_call_can_be_cancelled_on_the_stream_that_its_client_opened_since() {
     let token = one.token("1001");
     let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
     let endpoint = stream.endpoint().await;
-    let begun = two
-        .request(Method::POST, &endpoint, &token)
-        .json(&slow(7, 60_000))
-        .send()
-        .await;
-    assert_eq!(begun.unwrap().status(), 202);
+    begin(&two, &endpoint, &token, slow(7, 60_000)).await;
     drop(stream);
     empty(&one).await;
     let mut next = Raw::come_back(&two, &token).await;
@@ -247,12 +239,7 @@ async fn a_post_is_accepted_when_the_answer_is_on_its_way_and_a_call_whose_strea
     stream.read_until(&result(7), SECOND).await;
     // A client that may send nothing meanwhile is not made to wait.
     let began = Instant::now();
-    let begun = two
-        .request(Method::POST, &endpoint, &token)
-        .json(&slow(8, 1_000))
-        .send()
-        .await;
-    assert_eq!(begun.unwrap().status(), 202);
+    begin(&two, &endpoint, &token, slow(8, 1_000)).await;
     assert!(began.elapsed() < SECOND / 2, "{:?}", began.elapsed());
     stream.read_until(&result(8), 2 * SECOND).await;
 

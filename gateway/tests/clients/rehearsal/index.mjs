@@ -46,6 +46,7 @@ async function step(name, required, run) {
   console.log(`${isGood ? 'ok' : 'FAILED'} ${name} (${result.seconds} s)`);
   if (result.broke) console.log(result.broke.replace(/^/gm, '  '));
   for (const text of result.findings.measured) console.log(`  ${result.findings.failures.includes(text) ? 'FAILED ' : ''}${text}`);
+  for (const text of result.findings.failures) if (!result.findings.measured.includes(text)) console.log(`  ${text}`);
   return !result.broke;
 }
 
