@@ -255,6 +255,12 @@ impl Runtime {
         statistics(&self.ask("show stat")?)
     }
 
+    /// Whether it is process `id` that answers. One that takes over is not heard before the old one has let go.
+    pub(crate) fn is_of(&self, id: u32) -> bool {
+        self.ask("show info")
+            .is_ok_and(|info| info.lines().any(|line| line == format!("Pid: {id}")))
+    }
+
     fn ask(&self, command: &str) -> anyhow::Result<String> {
         let mut stream = UnixStream::connect(&self.socket).context("HAProxy's socket does not answer")?;
         stream.set_read_timeout(Some(TIMEOUT))?;
@@ -383,5 +389,28 @@ mod tests {
         assert_eq!(statistics.targets[&2], Target { up: false, open: 0 });
         assert_eq!(statistics.targets[&3], Target { up: false, open: 1 });
         assert!(statistics.targets[&4].up);
+    }
+
+    #[test]
+    fn a_process_that_has_not_taken_over_yet_is_told_from_the_one_that_answers() {
+        let directory = tempfile::tempdir().unwrap();
+        let socket = directory.path().join("haproxy.sock");
+        let runtime = Runtime::at(&socket);
+        assert!(!runtime.is_of(70), "nobody answers");
+        let listener = std::os::unix::net::UnixListener::bind(&socket).unwrap();
+        let old = std::thread::spawn(move || {
+            for _ in 0..2 {
+                let mut stream = listener.accept().unwrap().0;
+                let mut command = [0; 10];
+                stream.read_exact(&mut command).unwrap();
+                assert_eq!(&command, b"show info\n");
+                stream
+                    .write_all(b"Name: HAProxy\nNbthread: 2\nPid: 70\nProcess_num: 1\n")
+                    .unwrap();
+            }
+        });
+        assert!(runtime.is_of(70));
+        assert!(!runtime.is_of(7));
+        old.join().unwrap();
     }
 }

@@ -100,7 +100,8 @@ impl Balancer {
         }
         let mut process = Process::start("haproxy", &mut command, &self.directory.join("haproxy.log"))?;
         let runtime = Runtime::at(&deployed.places.socket);
-        process.wait_ready(READY_LIMIT, interrupt, || Ok(runtime.statistics().ok()))?;
+        let id = process.id();
+        process.wait_ready(READY_LIMIT, interrupt, || Ok(runtime.is_of(id).then_some(())))?;
         runtime.say(&haproxy::begin(&deployed.attributes))?;
         let idle = deployed.attributes.idle_timeout.as_secs();
         ui::step(

@@ -46,7 +46,7 @@ async function seen() {
     logins: [...logins.values()].reduce((sum, one) => sum + one.logins, 0),
     open: agents.filter(({ wire }) => wire.open >= 1).length,
     gaps: gaps(),
-    statuses: agents.flatMap(({ wire }) => wire.requests.map(({ status }) => status).filter((status) => status >= 500)),
+    refused: agents.flatMap(({ kind, wire }) => wire.requests.filter(({ status }) => status >= 500).map((request) => ({ kind, ...request }))),
   };
 }
 

@@ -78,6 +78,7 @@ export class Wire {
     try {
       const response = await this.send(input, init);
       request.status = response.status;
+      if (response.status >= 500) request.said = (await response.clone().text()).slice(0, 200);
       if (!response.headers.get('content-type')?.startsWith('text/event-stream')) return response;
       return this.#watch(request, response);
     } catch (error) {
