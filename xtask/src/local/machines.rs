@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::{ADDRESS, CLIENT_ID, ENDPOINT_PORT, GOOGLE_NAME, GOOGLE_PORT, REDIRECT_URI, REGISTRY, Stage};
+use crate::cluster::attributes::Attributes;
 use crate::interrupt::Interrupt;
 use crate::problem::Problem;
 use crate::process::{self, Process};
@@ -22,6 +23,8 @@ const BRIDGE: &str = "mcpgw-local";
 const NETWORK: &str = "10.66.0.1/24";
 /// The answers to the names that tasks ask for.
 const DNS: &str = "xtask/local/dns.mjs";
+/// What stands between the emulated ECS and the container daemon.
+const DOCKER: &str = "xtask/local/docker.mjs";
 /// The program behind the `aws` command line, which the tests of the infrastructure use as well.
 const AWS_COMMAND_LINE: &str = "infra/emulate/aws-cli.py";
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -76,7 +79,8 @@ impl Machines {
         };
         machines.daemon(&daemon, directory, interrupt)?;
         machines.registry(&registry, directory, interrupt)?;
-        machines.aws(directory, interrupt)?;
+        let docker = machines.docker_of_ecs(workspace, directory, interrupt)?;
+        machines.aws(&docker, directory, interrupt)?;
         machines.google(workspace, directory, interrupt)?;
         machines.dns(workspace, directory, interrupt)?;
         machines.aws_command_line(workspace, directory, interrupt)?;
@@ -121,7 +125,33 @@ impl Machines {
         self.ready(process, interrupt, || http::status_at(address, "/v2/").is_ok())
     }
 
-    fn aws(&mut self, directory: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
+    /// ministack kills a task five seconds after SIGTERM, whatever its definition says, and one after the other; so it
+    /// gets a daemon that does both as ECS does. Returns where that listens.
+    fn docker_of_ecs(
+        &mut self,
+        workspace: &Workspace,
+        directory: &Path,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<PathBuf> {
+        let socket = directory.join("docker-of-ecs.sock");
+        if socket.exists() {
+            fs::remove_file(&socket)?;
+        }
+        let log = directory.join("docker-of-ecs.log");
+        let stop_timeout = Attributes::production().service.stop_timeout;
+        let mut command = Command::new("node");
+        command
+            .arg(workspace.root().join(DOCKER))
+            .args([&socket, &self.socket])
+            .arg(stop_timeout.as_secs().to_string());
+        let process = Process::start("docker of ecs", &mut command, &log)?;
+        self.ready(process, interrupt, || {
+            fs::read_to_string(&log).is_ok_and(|text| text.contains("ready"))
+        })?;
+        Ok(socket)
+    }
+
+    fn aws(&mut self, docker: &Path, directory: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
         let mut command = Command::new(&self.python);
         command
             .args(["-m", "ministack"])
@@ -131,7 +161,7 @@ impl Machines {
                 ("MINISTACK_ACCOUNT_ID", "123456789012"),
             ])
             .env("GATEWAY_PORT", ENDPOINT_PORT.to_string())
-            .env("DOCKER_HOST", format!("unix://{}", self.socket.display()));
+            .env("DOCKER_HOST", format!("unix://{}", docker.display()));
         let process = Process::start("ministack", &mut command, &directory.join("ministack.log"))?;
         let address: SocketAddr = format!("{ADDRESS}:{ENDPOINT_PORT}").parse()?;
         self.ready(process, interrupt, || {

@@ -6,6 +6,7 @@ import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 
 import { ADDRESS, startFront } from '../../../../xtask/probe/support/front.mjs';
+import { until } from '../support/processes.mjs';
 import { AWS, ENVIRONMENT, HOSTS, MCP, NAME, ROOT, authority, aws, run } from './stage.mjs';
 
 /** The account's side of everything in front of the gateway. */
@@ -111,9 +112,18 @@ export function symptoms(xtask) {
   ];
 }
 
-/** Waits until every task of the service is one of its newest deployment, and in the rotation. */
+const STABLE_MS = 120_000;
+
+/**
+ * Waits until every task of the service is one of its newest deployment, and in the rotation. `aws ecs wait` does not do:
+ * it wants no other deployment, and ministack lists one that failed for ever.
+ */
 async function stable() {
-  await aws('ecs', 'wait', 'services-stable', '--cluster', NAME, '--services', NAME);
+  await until('a stable service', async () => {
+    const { services: [{ deployments }] } = await aws('ecs', 'describe-services', '--cluster', NAME, '--services', NAME);
+    const { rolloutState, runningCount, desiredCount } = deployments.find(({ status }) => status === 'PRIMARY');
+    return rolloutState === 'COMPLETED' && runningCount === desiredCount;
+  }, [], STABLE_MS);
   const { TargetHealthDescriptions: targets } = await aws('elbv2', 'describe-target-health', '--target-group-arn', await targetGroup());
   console.log(`    targets: ${targets.map(({ Target, TargetHealth }) => `${Target.Id} ${TargetHealth.State}`).join(', ')}`);
 }
