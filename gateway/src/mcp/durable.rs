@@ -17,6 +17,7 @@ use crate::id;
 use crate::mcp::dispatch::{Mcp, Phrasing, failed, phrase};
 use crate::mcp::envelope::RequestId;
 use crate::mcp::hear::Worker;
+use crate::mcp::modern;
 use crate::mcp::running::{Caller, RunningCall, Step};
 use crate::mcp::sse;
 use crate::model::call_log::CallRow;
@@ -31,7 +32,7 @@ const WIRE_QUEUE: usize = 16;
 const WIRE_STALL: Duration = Duration::from_secs(30);
 /// How long the client of a call waits for the log to begin, and for each event to be in it. A store that is
 /// slower is as good as away: the call goes on without a way back.
-const LOG_TIMEOUT: Duration = Duration::from_secs(2);
+pub(super) const LOG_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long a response is offered to a store that does not take it.
 const PARK_FOR: Duration = Duration::from_mins(5);
 /// Pause between two such offers.
@@ -59,7 +60,7 @@ pub enum Resumed {
 
 impl Mcp {
     /// The rest of a call as server-sent events, after `first`. In the legacy era the work does not depend on
-    /// whether somebody reads them.
+    /// whether somebody reads them; in the modern era a client that loses them is told so when it comes back.
     ///
     /// Waits for the log to begin, so that the head of the response does not go out before the place that its client
     /// can come back to: one that has the head alone when this task dies would wait for ever.
@@ -69,7 +70,8 @@ impl Mcp {
         first: Option<Step>,
     ) -> BoxStream<'static, Bytes> {
         let Some(caller) = call.caller.take() else {
-            return direct(call, first).boxed();
+            let primer = sse::primer(modern::place(&call.id), RETRY);
+            return stream::iter([primer]).chain(direct(call, first)).boxed();
         };
         // The tool may go on asking.
         call.caller = Some(caller.clone());

@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::id;
 use crate::mcp::catalog::{complete, empty_list};
-use crate::mcp::dispatch::{Mcp, Phrasing, Reply, ToolRequest};
+use crate::mcp::dispatch::{Mcp, Phrasing, Reply, ToolRequest, failed, phrase};
 use crate::mcp::envelope::{Message, RequestId};
 use crate::mcp::era::ModernMeta;
 use crate::mcp::error::{Code, RpcError, result_response, to_json};
@@ -70,6 +70,29 @@ impl Mcp {
     }
 }
 
+/// What the ids of the events of calls begin with.
+const PLACE: &str = "call.";
+
+/// The id of the first event of a call's stream. The era has no way back to a stream (2026-07-28 basic/transports), so
+/// a server owes nothing to a `Last-Event-ID`; clients on the SDK for TypeScript send one all the same when a stream
+/// breaks off before the response, and without it wait for that until their patience is over.
+pub(super) fn place(id: &RequestId) -> String {
+    format!("{PLACE}{}", id::base64url(id.as_json().as_bytes()))
+}
+
+/// The response for a client that comes back to the stream of a call, on any task. Nothing but the client's own request
+/// id is needed: the work was given up when the connection broke, or ended with its task. `None`: the event was of no
+/// such stream.
+pub fn broken_off(last_event_id: &str) -> Option<Vec<u8>> {
+    let id = id::from_base64url(last_event_id.strip_prefix(PLACE)?)?;
+    let id = RequestId::from_json(std::str::from_utf8(&id).ok()?)?;
+    let outcome = failed(
+        "outcome_unknown",
+        "the connection of this call broke; whether the call took effect is unknown, so look before you call again",
+    );
+    Some(phrase(&id, Phrasing::Modern, Ok(outcome)))
+}
+
 /// Opens a subscription: the acknowledgement names the subset that will be served.
 fn listen(principal: &Principal, id: &RequestId, params: Option<&RawValue>) -> Result<Reply, RpcError> {
     #[derive(Deserialize)]
@@ -106,4 +129,30 @@ fn listen(principal: &Principal, id: &RequestId, params: Option<&RawValue>) -> R
         grant: Arc::clone(&principal.grant),
         first: sse::message(acknowledged.as_bytes()),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_names_its_request_and_nothing_else_is_one() {
+        for json in ["7", r#""a\nb""#] {
+            let id = RequestId::from_json(json).unwrap();
+            let response = broken_off(&place(&id)).unwrap();
+            let response: serde_json::Value = serde_json::from_slice(&response).unwrap();
+            assert_eq!(response["id"].to_string(), json);
+            assert_eq!(response["result"]["isError"], true, "{response}");
+        }
+        for other in [
+            "",
+            "call.",
+            "call.e30",
+            "call.%",
+            "s.1.x",
+            "AAAAAAAAAAAAAAAAAAAAAA.1",
+        ] {
+            assert!(broken_off(other).is_none(), "{other}");
+        }
+    }
 }

@@ -22,6 +22,7 @@ use crate::mcp::durable::Resumed;
 use crate::mcp::envelope::{self, Message, RequestId};
 use crate::mcp::era::{self, Era, EraHeaders, MODERN_VERSION};
 use crate::mcp::error::{Code, RpcError};
+use crate::mcp::modern;
 use crate::mcp::sse;
 use crate::mcp::standalone::ListVersion;
 use crate::mcp::wheel::{IdleStream, Return, StreamKind};
@@ -115,17 +116,20 @@ async fn post_message(app: &App, principal: &Arc<Principal>, request: Request) -
     respond(app, principal, reply, takeover).await
 }
 
-/// GET: the standalone stream of a session, or a new session of the HTTP+SSE transport.
+/// GET: the standalone stream of a session, a new session of the HTTP+SSE transport, or the way back to a stream.
 async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) -> Result<Response, Refused> {
     let headers = request.headers();
+    let last_event = headers
+        .get("last-event-id")
+        .map(|id| id.to_str().unwrap_or_default());
+    if let Some(response) = last_event.and_then(modern::broken_off) {
+        return Ok(event_response(Body::from(sse::message(&response))));
+    }
     if text(headers, PROTOCOL_VERSION).is_some_and(|version| version == MODERN_VERSION) {
         return Err(method_not_allowed());
     }
     accepts(headers, &["text/event-stream"])?;
     let session = session(app, principal, headers, None).await?;
-    let last_event = headers
-        .get("last-event-id")
-        .map(|id| id.to_str().unwrap_or_default());
     if let Some(from) = last_event.and_then(EventId::parse) {
         return resume(app, principal, session, from).await;
     }
@@ -251,7 +255,9 @@ async fn messages(
             app.mcp.pass(&mut outlet, &sse::message(&body), true).await
         }
         Reply::Call(call) => {
-            let sent = app.mcp.deliver(outlet.ok_or_else(unconnected)?, call);
+            let sent = app
+                .mcp
+                .deliver(&principal.grant, outlet.ok_or_else(unconnected)?, call);
             let patience = app.clock.interval(ACCEPTED_AFTER);
             !patient || !matches!(timeout(patience, sent).await, Ok(Ok(false)))
         }

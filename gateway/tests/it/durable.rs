@@ -61,6 +61,36 @@ impl Client {
     }
 }
 
+/// T48.
+#[tokio::test]
+async fn a_client_of_the_modern_era_that_comes_back_to_a_stream_is_told_at_once_by_any_task() {
+    let client = client().await;
+    let params = json!({"name": "test_slow", "arguments": {"key": "k", "ms": 60_000, "steps": 600},
+        "_meta": {"progressToken": "p"}});
+    let call = client.first.modern_request(&client.token, "tools/call", params);
+    let mut stream = call.send().await.unwrap();
+    let place = read_until(&mut stream, "id: ").await;
+    drop(stream);
+    for task in [&client.first, &client.second] {
+        let back = || {
+            let get = task.request(Method::GET, "/mcp", &client.token);
+            get.header("mcp-protocol-version", "2026-07-28")
+        };
+        let response = back().header("last-event-id", &place).send().await.unwrap();
+        assert_eq!(response.headers()["content-type"], "text/event-stream");
+        let messages = messages(&response.text().await.unwrap());
+        let [answer] = &messages[..] else {
+            panic!("{messages:?}")
+        };
+        assert_eq!(answer["id"], 1, "{answer}");
+        let error = &answer["result"]["structuredContent"]["error"];
+        assert_eq!(error["code"], "outcome_unknown", "{answer}");
+        assert_eq!(answer["result"]["resultType"], "complete", "{answer}");
+        let plain = back().send().await.unwrap();
+        assert_eq!(plain.status(), 405, "there is no other way back");
+    }
+}
+
 /// Reads a stream until its newest complete event has an id and satisfies `wanted`; returns that id.
 async fn read_until(response: &mut Response, wanted: &str) -> String {
     let mut text = String::new();
