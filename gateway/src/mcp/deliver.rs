@@ -3,7 +3,8 @@
 //! A load balancer sends the stream of a client to one task and its POSTs to any. The URL that a client POSTs to
 //! names the task that holds its stream; another one does the work itself and hands over the events. Whoever holds the
 //! stream keeps it open through a drain for as long as somebody works for it, and says so on it when the task that
-//! worked for it is gone. When a stream ends, what was asked on it follows its client to the next one.
+//! worked for it is gone. When a stream ends, what was asked on it follows its client to the next one; when it goes down
+//! with its task, its client is told ([`lost`](super::lost)).
 
 use std::collections::HashSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -34,6 +35,9 @@ const ASK_WORKER: Duration = Duration::from_secs(2);
 /// How often in a row it may be missing among the living. One that was too busy for its heartbeats is back with the
 /// next one, which comes within three such questions.
 const MISSED_MAX: u32 = 3;
+
+/// How long a task may be silent that is dead: its heartbeats count for less.
+const SILENT_FOR: Duration = Duration::from_secs(30);
 
 /// How soon a task is asked again where the client is whose stream ended there; each time a little later.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
@@ -98,6 +102,16 @@ impl Drop for Errand {
     }
 }
 
+impl Outlet {
+    /// The task that holds the stream.
+    fn task(&self, me: TaskId) -> TaskId {
+        match &self.holder {
+            Holder::Here(_) => me,
+            Holder::At(task, _) => *task,
+        }
+    }
+}
+
 impl Mcp {
     /// This task's name in the URL that HTTP+SSE clients POST to.
     pub fn task(&self) -> TaskId {
@@ -124,7 +138,7 @@ impl Mcp {
                 session,
                 holder,
             };
-            if let Some(hold) = self.wheel.hold(session) {
+            if let Some(hold) = self.wheel.hold(session, request) {
                 return Some(outlet(Holder::Here(hold)));
             }
             let whereabouts = if task == self.me {
@@ -199,43 +213,55 @@ impl Mcp {
 
     /// Sends what a running call says on a stream, until its response. The stream is held as long. The receiver hears
     /// whether the first word of the call went out.
-    pub fn deliver(self: &Arc<Self>, mut outlet: Outlet, mut call: RunningCall) -> oneshot::Receiver<bool> {
+    pub fn deliver(
+        self: &Arc<Self>,
+        grant: &Arc<str>,
+        mut outlet: Outlet,
+        mut call: RunningCall,
+    ) -> oneshot::Receiver<bool> {
         let mcp = Arc::clone(self);
+        let noted = self.note(grant, &outlet.request, outlet.task(self.me));
         let (tell, told) = oneshot::channel();
         let mut tell = Some(tell);
         self.lifecycle.spawn(async move {
             loop {
                 let step = tokio::select! {
-                    step = call.next() => Some(step),
-                    () = mcp.holder_is_gone(&outlet) => None,
+                    step = call.next() => step,
+                    change = mcp.holder_changes(&outlet) => match change {
+                        Change::Moved(next) => {
+                            noted.moved(next.task(mcp.me));
+                            outlet = next;
+                            continue;
+                        }
+                        Change::Died => break,
+                    },
                 };
-                let (passed, last) = match step {
-                    Some(Step::Message(message)) => {
-                        (mcp.pass(&mut outlet, &sse::message(&message), false).await, false)
-                    }
-                    Some(Step::Response(message)) => {
-                        (mcp.pass(&mut outlet, &sse::message(&message), true).await, true)
-                    }
-                    None => (false, false),
+                let (message, last) = match step {
+                    Step::Message(message) => (message, false),
+                    Step::Response(message) => (message, true),
                 };
+                let passed = mcp.pass(&mut outlet, &sse::message(&message), last).await;
                 if let Some(tell) = tell.take() {
                     // Whoever sent the request may be gone.
                     let _ = tell.send(passed);
                 }
-                if !passed {
-                    let session = outlet.session.text();
-                    tracing::info!(%session, "the stream of a call is gone; its result is dropped");
-                }
-                if last || !passed {
-                    return;
+                match (passed, last) {
+                    (true, true) => return noted.answered(),
+                    (true, false) => noted.moved(outlet.task(mcp.me)),
+                    (false, _) => break,
                 }
             }
+            let session = outlet.session.text();
+            tracing::info!(%session, "the stream of a call is gone; its result is dropped");
+            // Nothing was told, which whoever waits for the first word hears now.
+            let _ = tell.map(|tell| tell.send(false));
         });
         told
     }
 
-    /// Completes when the task that holds a stream is dead: the client is told now, and not when its call is over.
-    async fn holder_is_gone(&self, outlet: &Outlet) {
+    /// Completes when another task than before holds the stream of a call at work, or the one that held it is dead: the
+    /// client is told now, and not when its call is over.
+    async fn holder_changes(&self, outlet: &Outlet) -> Change {
         let Holder::At(task, errand) = &outlet.holder else {
             return std::future::pending().await;
         };
@@ -244,15 +270,25 @@ impl Mcp {
         loop {
             tokio::time::sleep(self.clock.interval(ASK_WORKER)).await;
             match self.peers.send(*task, &question).await {
+                // Before the task leaves that knows where the client is.
+                Ok(PeerReply {
+                    whereabouts: Some(Whereabouts::At(_)),
+                    ..
+                }) => {
+                    if let Some(next) = self.outlet(outlet.session, Some(*task), &outlet.request).await {
+                        return Change::Moved(next);
+                    }
+                }
                 Ok(_) | Err(PeerError::Silent | PeerError::Rejected) => missed = 0,
                 Err(PeerError::Unknown) if missed < MISSED_MAX => missed += 1,
-                Err(PeerError::Unknown | PeerError::Refused) => return,
+                Err(PeerError::Unknown | PeerError::Refused) => return Change::Died,
             }
         }
     }
 
     /// A client of HTTP+SSE is back, with a new stream: tells the task where its last one ended, if there is no doubt
-    /// which one that was. In the background: the client waits for nothing.
+    /// which one that was; or the client, if that one went down with its task. In the background: the client waits for
+    /// nothing.
     pub fn welcome_back(self: &Arc<Self>, grant: &str, session: SessionKey) {
         let mcp = Arc::clone(self);
         let grant = grant.to_owned();
@@ -260,8 +296,14 @@ impl Mcp {
             if !mcp.wheel.has_begun(session).await {
                 return;
             }
-            let Some((task, ended)) = mcp.only_missed(&grant).await else {
-                return;
+            let until = Instant::now() + SILENT_FOR;
+            let (task, ended) = loop {
+                match mcp.last_stream(&grant).await {
+                    Last::Ended(task, session) => break (task, session),
+                    Last::WentDown { living } => return mcp.tell_lost(&grant, session, &living).await,
+                    Last::Untold if Instant::now() < until => tokio::time::sleep(ASK_WORKER).await,
+                    Last::Untold | Last::Unclear => return,
+                }
             };
             if !mcp.wheel.carries(session) {
                 return;
@@ -281,27 +323,43 @@ impl Mcp {
         });
     }
 
-    /// The only client of a grant that is missed anywhere, and the task that misses it. A client that comes back says
-    /// only under which grant it acts. So there is a doubt when others of the grant are missed, or may be because a task
-    /// does not say; and when one whose stream broke off may not know, because another of its streams seems open.
-    async fn only_missed(&self, grant: &str) -> Option<(TaskId, SessionKey)> {
+    /// The last stream of the only client of a grant that is missed anywhere. A client that comes back says only under
+    /// which grant it acts. So there is a doubt when others of the grant are missed, or may be because a task does not
+    /// say; and when one whose stream broke off may not know, because another of its streams seems open.
+    async fn last_stream(&self, grant: &str) -> Last {
         let question = PeerMessage::Returned {
             grant: grant.to_owned(),
         };
         let mut told = vec![(self.me, self.wheel.missed(grant))];
+        let mut died = false;
         for (task, answer) in self.peers.ask_all(&question).await {
-            told.push((task, answer.ok()?.missed?));
+            match answer.map(|reply| reply.missed) {
+                Ok(Some(missed)) => told.push((task, missed)),
+                Err(PeerError::Refused | PeerError::Unknown) => died = true,
+                Err(PeerError::Silent) => return Last::Untold,
+                Ok(None) | Err(PeerError::Rejected) => return Last::Unclear,
+            }
         }
         // Before its first look a task knows no others.
-        self.peers.versions().borrow().as_ref()?;
+        if self.peers.versions().borrow().is_none() {
+            return Last::Unclear;
+        }
         let missed: usize = told.iter().map(|(_, missed)| missed.count).sum();
         let open: usize = told.iter().map(|(_, missed)| missed.open).sum();
+        if missed == 0 {
+            let living = told.iter().map(|(task, _)| *task).collect();
+            return Last::WentDown { living };
+        }
         let mut awaited = told
             .iter()
             .filter_map(|(task, missed)| Some((*task, missed.awaited?, missed.drained)));
-        let (task, ended, drained) = awaited.next()?;
-        // One of those that are open is the one that it came back with.
-        (missed == 1 && (drained || open == 1)).then_some((task, ended))
+        match awaited.next() {
+            // One of those that are open is the one that it came back with.
+            Some((task, ended, drained)) if missed == 1 && !died && (drained || open == 1) => {
+                Last::Ended(task, ended)
+            }
+            _ => Last::Unclear,
+        }
     }
 
     /// Sends events of the work of task `from` on a stream that is held here. Not found: it is not.
@@ -322,7 +380,7 @@ impl Mcp {
         if let Some(work) = work {
             if last || !carried {
                 self.wheel.let_go(session, &work.name);
-            } else if self.wheel.hold_elsewhere(session, &work.name) {
+            } else if self.wheel.hold_elsewhere(session, &work) {
                 self.watch_over(from, session, work);
             }
         }
@@ -360,6 +418,26 @@ impl Mcp {
             mcp.wheel.let_go(session, &work.name);
         });
     }
+}
+
+/// What happened to the task that held a stream.
+enum Change {
+    /// The client has this one by now.
+    Moved(Outlet),
+    Died,
+}
+
+/// What is known of the last stream of a client that is back.
+enum Last {
+    /// It ended at this task.
+    Ended(TaskId, SessionKey),
+    /// No task that lives misses a client of the grant, and these are all: it went down with its task.
+    WentDown {
+        living: Vec<TaskId>,
+    },
+    /// A task does not answer, which may be dead.
+    Untold,
+    Unclear,
 }
 
 /// What became of events.

@@ -82,6 +82,8 @@ pub struct Mcp {
     tool_names: HashSet<String>,
     quota: Quota,
     request_timeout: Duration,
+    /// How long a call may take before it counts as slow.
+    pub(super) slow_after: Duration,
 }
 
 /// What a message is answered with.
@@ -187,6 +189,7 @@ impl Mcp {
             wheel: parts.wheel,
             quota: Quota::new(config.max_calls_per_user),
             request_timeout: config.request_timeout,
+            slow_after: config.slow_after,
         }
     }
 

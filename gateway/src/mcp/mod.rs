@@ -14,6 +14,7 @@ mod hear;
 pub mod inflight;
 mod leave;
 pub mod legacy;
+mod lost;
 pub mod modern;
 pub mod running;
 pub mod sse;

@@ -13,7 +13,7 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 use crate::id::{self, TaskId, UserId};
-use crate::model::call_log::CallRow;
+use crate::model::call_log::{CallRow, OpenCall};
 use crate::secret::Keyring;
 use crate::session::directory::SessionKey;
 use crate::store::{Store, StoreError};
@@ -108,7 +108,6 @@ impl CallLog {
         request_id: &str,
     ) -> Result<CallWriter, StoreError> {
         let call = CallId(id::random());
-        let kept_for = i64::try_from(self.kept_for.as_secs()).unwrap_or(i64::MAX);
         let row = CallRow {
             user: user.clone(),
             session: session.map(SessionKey::text),
@@ -116,7 +115,7 @@ impl CallLog {
             owner: self.me,
             last_seq: 0,
             ended: false,
-            expires_at: self.clock.unix_seconds().saturating_add(kept_for),
+            expires_at: self.expires_at(),
         };
         let (newest, seen) = watch::channel(0);
         // Before the row: who finds the row may ask at once whether the call runs here.
@@ -129,6 +128,39 @@ impl CallLog {
         };
         self.store.begin_call(&call.text(), &row).await?;
         Ok(writer)
+    }
+
+    /// Notes a slow call over HTTP+SSE under the grant of its client, which has no place in a log to come back to, or that
+    /// its stream is held by another task now.
+    pub async fn note_open(
+        &self,
+        grant: &str,
+        name: &str,
+        request_id: &str,
+        holder: TaskId,
+    ) -> Result<(), StoreError> {
+        let call = OpenCall {
+            request_id: request_id.to_owned(),
+            holder,
+            expires_at: self.expires_at(),
+        };
+        self.store.note_open_call(grant, name, &call).await
+    }
+
+    /// Such a call is over.
+    pub async fn forget_open(&self, grant: &str, name: &str) -> Result<(), StoreError> {
+        self.store.forget_open_call(grant, name, self.expires_at()).await
+    }
+
+    /// Such calls of a grant: those that are at work, and those that ended with their task.
+    pub async fn open(&self, grant: &str) -> Result<Vec<OpenCall>, StoreError> {
+        self.store.open_calls(grant).await
+    }
+
+    /// When what is noted of a call that begins now stops to count, in seconds since the Unix epoch.
+    fn expires_at(&self) -> i64 {
+        let kept_for = i64::try_from(self.kept_for.as_secs()).unwrap_or(i64::MAX);
+        self.clock.unix_seconds().saturating_add(kept_for)
     }
 
     /// The head of a call's log, if it is there.

@@ -3,13 +3,11 @@
 //! A task needs all of the fleet row all the time, so it is one row with an attribute per task: one read tells
 //! everything, and every change names its own attributes only, so that tasks never undo each other's.
 
-use std::collections::HashMap;
+use aws_sdk_dynamodb::types::AttributeValue;
 
-use aws_sdk_dynamodb::types::{AttributeValue, ReturnValue};
-
-use super::item::{self, Item, number, text};
-use super::keys::{self, Key, PK};
-use super::{Result, Store, StoreError};
+use super::change::{Change, MAX_REMOVED};
+use super::item::{self, Item, number};
+use super::{Result, Store, keys};
 use crate::id::TaskId;
 use crate::model::fleet::{Fleet, TaskEntry};
 
@@ -24,8 +22,6 @@ const GRANT: &str = "grant:";
 /// Denied grants that are remembered. Each needs a login of its own within an hour, so honest deployments have a
 /// handful; a full row has 110 KB, of the 400 KB that a row may have.
 const MAX_DENIED: usize = 2_000;
-/// Attributes that one update removes; an update expression has at most 4 KB.
-const MAX_REMOVED: usize = 100;
 
 impl Store {
     /// What all tasks told; a row that nobody wrote yet is an empty one.
@@ -101,22 +97,6 @@ impl Store {
         self.0.bumped.send_modify(|bumps| *bumps += 1);
         Ok(())
     }
-
-    /// Changes attributes of a row, which is made when missing.
-    async fn change(&self, key: &Key, change: Change) -> Result<Item> {
-        let expression = change.expression();
-        let request = self.0.db.client().await?.update_item();
-        let answer = request
-            .table_name(self.0.db.name(key.table))
-            .key(PK, text(&key.pk))
-            .update_expression(expression)
-            .set_expression_attribute_names(Some(change.names))
-            .set_expression_attribute_values(Some(change.values).filter(|values| !values.is_empty()))
-            .return_values(ReturnValue::AllNew)
-            .send();
-        let changed = answer.await.map_err(StoreError::from_engine)?.attributes;
-        Ok(changed.unwrap_or_default())
-    }
 }
 
 fn attribute(task: TaskId) -> String {
@@ -152,54 +132,4 @@ fn to_denied(row: &Item) -> Vec<(String, i64)> {
         Some((name.strip_prefix(GRANT)?.to_owned(), until))
     };
     row.iter().filter_map(grant).collect()
-}
-
-/// An update of single attributes, whose names are data and so go beside the expression.
-#[derive(Default)]
-struct Change {
-    set: Vec<String>,
-    remove: Vec<String>,
-    add: Vec<String>,
-    names: HashMap<String, String>,
-    values: Item,
-}
-
-impl Change {
-    fn set(mut self, name: &str, value: AttributeValue) -> Self {
-        let (name, slot) = self.place(name);
-        self.values.insert(slot.clone(), value);
-        self.set.push(format!("{name} = {slot}"));
-        self
-    }
-
-    fn remove(mut self, name: &str) -> Self {
-        let (name, _) = self.place(name);
-        self.remove.push(name);
-        self
-    }
-
-    fn count(mut self, name: &str) -> Self {
-        let (name, slot) = self.place(name);
-        self.values.insert(slot.clone(), number(1));
-        self.add.push(format!("{name} {slot}"));
-        self
-    }
-
-    /// What stands for a name and for its value in the expression.
-    fn place(&mut self, name: &str) -> (String, String) {
-        let position = self.names.len();
-        let placeholder = format!("#n{position}");
-        self.names.insert(placeholder.clone(), name.to_owned());
-        (placeholder, format!(":v{position}"))
-    }
-
-    fn expression(&self) -> String {
-        let clauses = [("SET", &self.set), ("REMOVE", &self.remove), ("ADD", &self.add)];
-        let clauses: Vec<_> = clauses
-            .into_iter()
-            .filter(|(_, actions)| !actions.is_empty())
-            .map(|(verb, actions)| format!("{verb} {}", actions.join(", ")))
-            .collect();
-        clauses.join(" ")
-    }
 }

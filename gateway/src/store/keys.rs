@@ -112,6 +112,13 @@ pub(super) fn event(call: &str, seq: u32, part: usize) -> Key {
     Key::new(Table::Sessions, "event", &format!("{call}#{seq}#{part}"))
 }
 
+/// `open_calls#<hash of the family>`: the slow calls over HTTP+SSE that are open under a grant.
+///
+/// `call:<name>` (map): an [`OpenCall`](crate::model::call_log::OpenCall).
+pub(super) fn open_calls(grant: &str) -> Key {
+    Key::new(Table::Sessions, "open_calls", grant)
+}
+
 /// `fleet#1`: the one row about all tasks, a [`Fleet`](crate::model::fleet::Fleet). No expiry.
 ///
 /// `catalogue`, `revocation` (number): version counters, which only move forward. `task:<id>` (map): the

@@ -6,6 +6,7 @@
 mod authorizations;
 mod aws;
 mod calls;
+mod change;
 mod clients;
 mod codes;
 #[cfg(test)]
@@ -21,6 +22,7 @@ mod fleet;
 mod google_grants;
 mod item;
 mod keys;
+mod open_calls;
 mod refresh;
 mod retry;
 mod sessions;

@@ -3,7 +3,9 @@
 
 use std::time::{Duration, Instant};
 
+use gateway::id::TaskId;
 use gateway::lifecycle::Stopped;
+use gateway::model::call_log::OpenCall;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
 
@@ -258,4 +260,86 @@ async fn a_post_is_accepted_when_the_answer_is_on_its_way_and_a_call_whose_strea
         text.contains("the event stream ended before the answer"),
         "{text}"
     );
+}
+
+/// T48. The transport has no place to come back to.
+#[tokio::test]
+async fn a_client_whose_stream_went_down_with_its_task_is_told_of_its_calls_when_it_is_back() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let grant = one.claims("1001", "/mcp", 0).sid;
+    // A call of a task that is gone, which took its stream along.
+    let lost = OpenCall {
+        request_id: "6".to_owned(),
+        holder: TaskId::random(),
+        expires_at: one.clock.unix_seconds() + 600,
+    };
+    one.app.store.note_open_call(&grant, "lost", &lost).await.unwrap();
+    // And one of a task that lives, for a stream of one that dies.
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    begin(&two, &endpoint, &token, slow(7, 60_000)).await;
+    tokio::time::sleep(SECOND / 2).await;
+    drop(one);
+    stream.read_to_end(SECOND).await;
+    let mut next = Raw::come_back(&two, &token).await;
+    for id in [6, 7] {
+        let received = next.read_until(&result(id), 3 * SECOND).await;
+        assert!(received.contains("outcome_unknown"), "{received}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_a_living_task_misses_is_told_of_no_call_of_another() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let grant = one.claims("1001", "/mcp", 0).sid;
+    let lost = OpenCall {
+        request_id: "6".to_owned(),
+        holder: TaskId::random(),
+        expires_at: one.clock.unix_seconds() + 600,
+    };
+    one.app.store.note_open_call(&grant, "lost", &lost).await.unwrap();
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    stream.endpoint().await;
+    drop(stream);
+    empty(&one).await;
+    let mut next = Raw::come_back(&two, &token).await;
+    assert!(next.stays_open(SECOND).await);
+    assert!(!next.received.contains("outcome_unknown"), "{}", next.received);
+}
+
+#[tokio::test]
+async fn a_call_that_is_answered_leaves_no_note() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let grant = one.claims("1001", "/mcp", 0).sid;
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    begin(&two, &endpoint, &token, slow(7, 1_000)).await;
+    tokio::time::sleep(SECOND / 2).await;
+    let open = two.app.store.open_calls(&grant).await.unwrap();
+    let [call] = &open[..] else { panic!("{open:?}") };
+    assert_eq!((call.request_id.as_str(), call.holder), ("7", one.app.peers.me()));
+    stream.read_until(&result(7), 2 * SECOND).await;
+    tokio::time::sleep(4 * MOMENT).await;
+    assert_eq!(two.app.store.open_calls(&grant).await.unwrap(), []);
+}
+
+#[tokio::test]
+async fn a_result_finds_its_client_when_the_task_that_knew_the_way_is_gone() {
+    let (one, two) = two_tasks().await;
+    let three = Setup::default().env("TEST_TOOLS", "1").start_beside(&one).await;
+    let token = one.token("1001");
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    begin(&two, &endpoint, &token, slow(7, 5_000)).await;
+    drop(stream);
+    empty(&one).await;
+    let mut next = Raw::come_back(&three, &token).await;
+    next.endpoint().await;
+    tokio::time::sleep(3 * SECOND).await;
+    drop(one);
+    next.read_until(&result(7), 4 * SECOND).await;
+    assert!(next.received.contains("done after 5000 ms"), "{}", next.received);
 }

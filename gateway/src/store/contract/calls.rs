@@ -1,9 +1,11 @@
 //! The behaviours of the log of slow calls, one function each.
 
-use super::behaviours::{RACERS, conflicts, race};
+use super::behaviours::{RACERS, conflicts, items, race};
 use super::rows::{self, END};
 use super::{Bench, START};
-use crate::model::call_log::CallRow;
+use crate::id::TaskId;
+use crate::model::call_log::{CallRow, OpenCall};
+use crate::store::keys::Table;
 use crate::store::{EVENT_BYTES_MAX, StoreError};
 
 pub(super) async fn a_log_keeps_its_events_in_order_and_ends_once(bench: &Bench) {
@@ -60,4 +62,43 @@ pub(super) async fn a_log_that_has_expired_or_skips_a_number_takes_nothing(bench
     assert!(matches!(large, Err(StoreError::Corrupt { .. })), "{large:?}");
     bench.pass(u64::try_from(END - START).unwrap());
     assert_eq!(store.call("c").await.unwrap(), None);
+}
+
+pub(super) async fn open_calls_of_50_racers_undo_nothing_and_what_a_dead_task_left_goes_in_the_end(
+    bench: &Bench,
+) {
+    let store = &bench.store;
+    let call = |number: usize, expires_at: i64| OpenCall {
+        request_id: number.to_string(),
+        holder: TaskId::random(),
+        expires_at,
+    };
+    assert_eq!(store.open_calls("g").await.unwrap(), []);
+    let noted = race(store, move |store, racer| async move {
+        let name = format!("c{racer}");
+        store.note_open_call("g", &name, &call(racer, START + 60)).await
+    });
+    assert!(noted.await.iter().all(Result::is_ok));
+    let moved = call(0, START + 60);
+    store.note_open_call("g", "c0", &moved).await.unwrap();
+    for number in 1..RACERS - 1 {
+        let name = format!("c{number}");
+        store.forget_open_call("g", &name, START + 60).await.unwrap();
+    }
+    let open = store.open_calls("g").await.unwrap();
+    assert_eq!(open.len(), 2);
+    assert!(open.contains(&moved), "{open:?}");
+    assert_eq!(store.open_calls("another").await.unwrap(), []);
+
+    bench.pass(60);
+    assert_eq!(store.open_calls("g").await.unwrap(), []);
+    let last = call(7, START + 120);
+    store.note_open_call("g", "last", &last).await.unwrap();
+    store.forget_open_call("g", "none", START + 120).await.unwrap();
+    let [row] = &items(store, Table::Sessions).await[..] else {
+        panic!("one row per grant");
+    };
+    let calls = row.keys().filter(|name| name.starts_with("call:"));
+    assert_eq!(calls.collect::<Vec<_>>(), ["call:last"]);
+    assert_eq!(store.open_calls("g").await.unwrap(), [last]);
 }

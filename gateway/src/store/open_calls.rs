@@ -1,0 +1,66 @@
+//! The slow calls over HTTP+SSE that are open, in one row per grant: whoever comes back from a stream that went down with
+//! its task is told of them.
+
+use aws_sdk_dynamodb::types::AttributeValue;
+
+use super::change::{Change, MAX_REMOVED};
+use super::item::{self, Item, number};
+use super::keys::{self, EXPIRES_AT};
+use super::{Result, Store};
+use crate::model::call_log::OpenCall;
+
+/// Begins the name of a call's attribute.
+const CALL: &str = "call:";
+
+impl Store {
+    /// Notes a call under a grant, or that another task holds its stream. `name` is for this call alone.
+    pub async fn note_open_call(&self, grant: &str, name: &str, call: &OpenCall) -> Result<()> {
+        let key = keys::open_calls(grant);
+        let fields = AttributeValue::M(item::encode(key.kind, call)?);
+        let change = Change::default().set(&attribute(name), fields);
+        self.change(&key, change.set(EXPIRES_AT, number(call.expires_at)))
+            .await
+            .map(drop)
+    }
+
+    /// Takes a call out that is over, and what was left behind by tasks that died. `expires_at` (seconds since the Unix
+    /// epoch): when the others are over, at the latest.
+    pub async fn forget_open_call(&self, grant: &str, name: &str, expires_at: i64) -> Result<()> {
+        let key = keys::open_calls(grant);
+        let change = Change::default()
+            .remove(&attribute(name))
+            .set(EXPIRES_AT, number(expires_at));
+        let row = self.change(&key, change).await?;
+        let over = to_calls(key.kind, &row).filter(|(_, call)| call.expires_at <= self.now());
+        let over: Vec<String> = over.map(|(name, _)| name).take(MAX_REMOVED).collect();
+        if over.is_empty() {
+            return Ok(());
+        }
+        let change = over
+            .iter()
+            .fold(Change::default(), |change, name| change.remove(name));
+        self.change(&key, change.set(EXPIRES_AT, number(expires_at)))
+            .await
+            .map(drop)
+    }
+
+    /// The slow calls that are open under a grant, and those whose task died in the middle.
+    pub async fn open_calls(&self, grant: &str) -> Result<Vec<OpenCall>> {
+        let key = keys::open_calls(grant);
+        let row = self.0.db.get(&key).await?.unwrap_or_default();
+        let calls = to_calls(key.kind, &row).map(|(_, call)| call);
+        Ok(calls.filter(|call| call.expires_at > self.now()).collect())
+    }
+}
+
+fn attribute(name: &str) -> String {
+    format!("{CALL}{name}")
+}
+
+/// The calls by the names of their attributes. What is not ours is passed over.
+fn to_calls(kind: &str, row: &Item) -> impl Iterator<Item = (String, OpenCall)> {
+    row.iter().filter_map(move |(name, value)| {
+        let call = item::decode(kind, value.as_m().ok().filter(|_| name.starts_with(CALL))?).ok()?;
+        Some((name.clone(), call))
+    })
+}
