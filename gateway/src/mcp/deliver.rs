@@ -19,6 +19,7 @@ use crate::mcp::dispatch::Mcp;
 use crate::mcp::durable::outcome_unknown;
 use crate::mcp::envelope::RequestId;
 use crate::mcp::hear::Worker;
+use crate::mcp::lost::Place;
 use crate::mcp::running::{RunningCall, Step};
 use crate::mcp::sse;
 use crate::mcp::wheel::{AWAITED_FOR, Hold};
@@ -103,11 +104,15 @@ impl Drop for Errand {
 }
 
 impl Outlet {
-    /// The task that holds the stream.
-    fn task(&self, me: TaskId) -> TaskId {
-        match &self.holder {
+    /// The stream, and the task that holds it.
+    fn place(&self, me: TaskId) -> Place {
+        let holder = match &self.holder {
             Holder::Here(_) => me,
             Holder::At(task, _) => *task,
+        };
+        Place {
+            session: self.session,
+            holder,
         }
     }
 }
@@ -138,7 +143,7 @@ impl Mcp {
                 session,
                 holder,
             };
-            if let Some(hold) = self.wheel.hold(session, request) {
+            if let Some(hold) = self.wheel.hold(session) {
                 return Some(outlet(Holder::Here(hold)));
             }
             let whereabouts = if task == self.me {
@@ -220,7 +225,7 @@ impl Mcp {
         mut call: RunningCall,
     ) -> oneshot::Receiver<bool> {
         let mcp = Arc::clone(self);
-        let noted = self.note(grant, &outlet.request, outlet.task(self.me));
+        let noted = self.note(grant, &outlet.request, outlet.place(self.me));
         let (tell, told) = oneshot::channel();
         let mut tell = Some(tell);
         self.lifecycle.spawn(async move {
@@ -229,7 +234,7 @@ impl Mcp {
                     step = call.next() => step,
                     change = mcp.holder_changes(&outlet) => match change {
                         Change::Moved(next) => {
-                            noted.moved(next.task(mcp.me));
+                            noted.moved(next.place(mcp.me));
                             outlet = next;
                             continue;
                         }
@@ -247,14 +252,16 @@ impl Mcp {
                 }
                 match (passed, last) {
                     (true, true) => return noted.answered(),
-                    (true, false) => noted.moved(outlet.task(mcp.me)),
+                    (true, false) => noted.moved(outlet.place(mcp.me)),
                     (false, _) => break,
                 }
             }
             let session = outlet.session.text();
             tracing::info!(%session, "the stream of a call is gone; its result is dropped");
-            // Nothing was told, which whoever waits for the first word hears now.
-            let _ = tell.map(|tell| tell.send(false));
+            // Whoever waits for the first word hears now that none will come, and tells the client.
+            if tell.is_some_and(|tell| tell.send(false).is_ok()) {
+                noted.answered();
+            }
         });
         told
     }
@@ -346,7 +353,7 @@ impl Mcp {
         }
         let missed: usize = told.iter().map(|(_, missed)| missed.count).sum();
         let open: usize = told.iter().map(|(_, missed)| missed.open).sum();
-        if missed == 0 {
+        if missed == 0 && open == 1 {
             let living = told.iter().map(|(task, _)| *task).collect();
             return Last::WentDown { living };
         }
@@ -380,7 +387,7 @@ impl Mcp {
         if let Some(work) = work {
             if last || !carried {
                 self.wheel.let_go(session, &work.name);
-            } else if self.wheel.hold_elsewhere(session, &work) {
+            } else if self.wheel.hold_elsewhere(session, &work.name) {
                 self.watch_over(from, session, work);
             }
         }
@@ -431,7 +438,8 @@ enum Change {
 enum Last {
     /// It ended at this task.
     Ended(TaskId, SessionKey),
-    /// No task that lives misses a client of the grant, and these are all: it went down with its task.
+    /// No task that lives misses a client of the grant or has another one, and these are all: if the client was here
+    /// before, its stream went down with its task.
     WentDown {
         living: Vec<TaskId>,
     },

@@ -1,8 +1,9 @@
 //! Calls over HTTP+SSE whose stream goes down with its task.
 //!
 //! The transport gives a client no place to come back to, so a slow call is noted in the store under the grant of its
-//! client, with the task that holds the stream. A client that comes back and is missed by no task that lives had its
-//! stream on one that died: nothing that it asked before can be answered any more, and it is told so.
+//! client, with the task that holds the stream. A client that comes back, and is the only one of its grant, and is missed
+//! by no task that lives, had its stream on one that died: nothing that it asked before can be answered any more, and it
+//! is told so.
 
 use std::sync::Arc;
 
@@ -20,22 +21,29 @@ use crate::session::directory::SessionKey;
 #[derive(Debug)]
 pub(super) struct Noted(watch::Sender<State>);
 
+/// A stream, and the task that holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) session: SessionKey,
+    pub(super) holder: TaskId,
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// At work, for a stream that this task holds.
-    For(TaskId),
+    /// At work, for this stream.
+    For(Place),
     Answered,
 }
 
 impl Noted {
-    /// The stream is held by this task now.
-    pub(super) fn moved(&self, holder: TaskId) {
-        let now = State::For(holder);
+    /// The answer is for this stream now.
+    pub(super) fn moved(&self, to: Place) {
+        let now = State::For(to);
         self.0
             .send_if_modified(|state| std::mem::replace(state, now) != now);
     }
 
-    /// The answer is with the client, or on its way.
+    /// The client has its answer, or was told that none will come.
     pub(super) fn answered(self) {
         self.0.send_replace(State::Answered);
     }
@@ -43,8 +51,8 @@ impl Noted {
 
 impl Mcp {
     /// Has a call noted as soon as it is slow.
-    pub(super) fn note(self: &Arc<Self>, grant: &Arc<str>, request: &RequestId, holder: TaskId) -> Noted {
-        let (tell, state) = watch::channel(State::For(holder));
+    pub(super) fn note(self: &Arc<Self>, grant: &Arc<str>, request: &RequestId, at: Place) -> Noted {
+        let (tell, state) = watch::channel(State::For(at));
         let (mcp, grant, request) = (Arc::clone(self), Arc::clone(grant), request.clone());
         self.lifecycle
             .spawn(async move { mcp.keep_note(&grant, &request, state).await });
@@ -62,11 +70,15 @@ impl Mcp {
         loop {
             let now = *state.borrow_and_update();
             let written = match now {
-                State::For(holder) => {
-                    let note = self.log.note_open(grant, &name, request.as_json(), holder);
+                State::For(Place { session, holder }) => {
+                    let at = (session, holder);
+                    let note = self.log.note_open(grant, &name, request.as_json(), at);
                     timeout(LOG_TIMEOUT, note).await
                 }
-                State::Answered => timeout(LOG_TIMEOUT, self.log.forget_open(grant, &name)).await,
+                State::Answered => {
+                    let names = std::slice::from_ref(&name);
+                    timeout(LOG_TIMEOUT, self.log.forget_open(grant, names)).await
+                }
             };
             if !matches!(written, Ok(Ok(()))) {
                 tracing::warn!(
@@ -79,24 +91,38 @@ impl Mcp {
         }
     }
 
-    /// Tells a client that came back from a stream of a task that died of the calls of its grant that ended with such a
-    /// task. It passes over those of another client of the grant, as it waits for no answer to them; `living`: the tasks
-    /// whose streams live.
+    /// Tells the only client of a grant, which came back, of its calls whose stream went down with its task; `living`: all
+    /// tasks but those. If there are calls of more than one such stream, it may be another client that comes back first,
+    /// and nobody is told.
     pub(super) async fn tell_lost(self: &Arc<Self>, grant: &str, session: SessionKey, living: &[TaskId]) {
         let open = match timeout(LOG_TIMEOUT, self.log.open(grant)).await {
             Ok(Ok(open)) => open,
             Ok(Err(error)) => return note_unreadable(&error),
             Err(_) => return note_unreadable(&"no answer in time"),
         };
-        for call in open.iter().filter(|call| !living.contains(&call.holder)) {
-            let Some(id) = RequestId::from_json(&call.request_id) else {
-                continue;
-            };
-            // Another client may have used the id before that this one uses now.
-            if !self.wheel.is_held_for(session, &id) {
-                tracing::warn!(task = %call.holder, "a client is told that its call ended with the task of its stream");
-                self.wheel.send(session, &sse::message(&outcome_unknown(&id)));
-            }
+        let gone = open.iter().filter(|(_, call)| !living.contains(&call.holder));
+        let lost: Vec<_> = gone.collect();
+        let Some((_, first)) = lost.first() else {
+            return;
+        };
+        if lost.iter().any(|(_, call)| call.session != first.session) {
+            return;
+        }
+        let ids = lost
+            .iter()
+            .filter_map(|(_, call)| RequestId::from_json(&call.request_id));
+        let told: Vec<u8> = ids.flat_map(|id| sse::message(&outcome_unknown(&id))).collect();
+        if !self.wheel.send(session, &told) {
+            return;
+        }
+        tracing::warn!(
+            calls = lost.len(),
+            "a client was told of calls whose stream went down with its task"
+        );
+        let names: Vec<String> = lost.iter().map(|(name, _)| name.clone()).collect();
+        let forgotten = timeout(LOG_TIMEOUT, self.log.forget_open(grant, &names)).await;
+        if !matches!(forgotten, Ok(Ok(()))) {
+            tracing::warn!("a client may be told again of calls whose stream went down with its task");
         }
     }
 }

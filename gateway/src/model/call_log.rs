@@ -27,6 +27,8 @@ pub struct CallRow {
 /// that holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenCall {
+    /// The key of the session of that stream, as text.
+    pub session: String,
     /// The JSON-RPC id of the request, as JSON text.
     pub request_id: String,
     /// The task that holds the stream.

@@ -20,6 +20,8 @@ use crate::store::{Store, StoreError};
 
 /// How long a result waits for its client after the call's own time is over.
 const PARKED_FOR: Duration = Duration::from_mins(15);
+/// How long a client may take to come back to a stream of HTTP+SSE that went down, to be told of its calls.
+const TOLD_FOR: Duration = Duration::from_mins(1);
 /// Bytes of a key's id in front of an encrypted event.
 const KEY_ID: usize = 4;
 
@@ -72,7 +74,7 @@ pub struct CallLog {
     store: Store,
     keys: Arc<Keys>,
     clock: Clock,
-    kept_for: Duration,
+    call_budget: Duration,
     me: TaskId,
     /// The logs that this task writes, with the number of the newest event of each.
     running: Arc<Mutex<HashMap<CallId, watch::Receiver<u32>>>>,
@@ -94,7 +96,7 @@ impl CallLog {
             store,
             keys: Arc::new(Keys::new(keyring)),
             clock,
-            kept_for: call_budget + PARKED_FOR,
+            call_budget,
             me,
             running: Arc::default(),
         }
@@ -115,7 +117,7 @@ impl CallLog {
             owner: self.me,
             last_seq: 0,
             ended: false,
-            expires_at: self.expires_at(),
+            expires_at: self.in_future(self.call_budget + PARKED_FOR),
         };
         let (newest, seen) = watch::channel(0);
         // Before the row: who finds the row may ask at once whether the call runs here.
@@ -137,30 +139,32 @@ impl CallLog {
         grant: &str,
         name: &str,
         request_id: &str,
-        holder: TaskId,
+        (session, holder): (SessionKey, TaskId),
     ) -> Result<(), StoreError> {
         let call = OpenCall {
+            session: session.text(),
             request_id: request_id.to_owned(),
             holder,
-            expires_at: self.expires_at(),
+            expires_at: self.in_future(self.call_budget + TOLD_FOR),
         };
         self.store.note_open_call(grant, name, &call).await
     }
 
-    /// Such a call is over.
-    pub async fn forget_open(&self, grant: &str, name: &str) -> Result<(), StoreError> {
-        self.store.forget_open_call(grant, name, self.expires_at()).await
+    /// Such calls are over.
+    pub async fn forget_open(&self, grant: &str, names: &[String]) -> Result<(), StoreError> {
+        let expires_at = self.in_future(self.call_budget + TOLD_FOR);
+        self.store.forget_open_calls(grant, names, expires_at).await
     }
 
-    /// Such calls of a grant: those that are at work, and those that ended with their task.
-    pub async fn open(&self, grant: &str) -> Result<Vec<OpenCall>, StoreError> {
+    /// Such calls of a grant, by name: those that are at work, and those that ended with their task.
+    pub async fn open(&self, grant: &str) -> Result<Vec<(String, OpenCall)>, StoreError> {
         self.store.open_calls(grant).await
     }
 
-    /// When what is noted of a call that begins now stops to count, in seconds since the Unix epoch.
-    fn expires_at(&self) -> i64 {
-        let kept_for = i64::try_from(self.kept_for.as_secs()).unwrap_or(i64::MAX);
-        self.clock.unix_seconds().saturating_add(kept_for)
+    /// What the time is after that, in seconds since the Unix epoch.
+    fn in_future(&self, time: Duration) -> i64 {
+        let time = i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        self.clock.unix_seconds().saturating_add(time)
     }
 
     /// The head of a call's log, if it is there.

@@ -23,33 +23,34 @@ impl Store {
             .map(drop)
     }
 
-    /// Takes a call out that is over, and what was left behind by tasks that died. `expires_at` (seconds since the Unix
-    /// epoch): when the others are over, at the latest.
-    pub async fn forget_open_call(&self, grant: &str, name: &str, expires_at: i64) -> Result<()> {
-        let key = keys::open_calls(grant);
-        let change = Change::default()
-            .remove(&attribute(name))
-            .set(EXPIRES_AT, number(expires_at));
-        let row = self.change(&key, change).await?;
-        let over = to_calls(key.kind, &row).filter(|(_, call)| call.expires_at <= self.now());
-        let over: Vec<String> = over.map(|(name, _)| name).take(MAX_REMOVED).collect();
-        if over.is_empty() {
-            return Ok(());
+    /// Takes calls out that are over, and then what was left behind by tasks that died. `expires_at` (seconds since the
+    /// Unix epoch): when the others are over, at the latest.
+    pub async fn forget_open_calls(&self, grant: &str, names: &[String], expires_at: i64) -> Result<()> {
+        let row = self.remove_open_calls(grant, names, expires_at).await?;
+        let over = to_calls(keys::open_calls(grant).kind, &row);
+        let over: Vec<String> = over
+            .filter(|(_, call)| call.expires_at <= self.now())
+            .map(|(name, _)| name)
+            .collect();
+        if !over.is_empty() {
+            self.remove_open_calls(grant, &over, expires_at).await?;
         }
-        let change = over
-            .iter()
-            .fold(Change::default(), |change, name| change.remove(name));
-        self.change(&key, change.set(EXPIRES_AT, number(expires_at)))
-            .await
-            .map(drop)
+        Ok(())
     }
 
-    /// The slow calls that are open under a grant, and those whose task died in the middle.
-    pub async fn open_calls(&self, grant: &str) -> Result<Vec<OpenCall>> {
+    async fn remove_open_calls(&self, grant: &str, names: &[String], expires_at: i64) -> Result<Item> {
+        let gone = names.iter().take(MAX_REMOVED);
+        let change = gone.fold(Change::default(), |change, name| change.remove(&attribute(name)));
+        let change = change.set(EXPIRES_AT, number(expires_at));
+        self.change(&keys::open_calls(grant), change).await
+    }
+
+    /// The slow calls that are open under a grant, by name, and those whose task died in the middle.
+    pub async fn open_calls(&self, grant: &str) -> Result<Vec<(String, OpenCall)>> {
         let key = keys::open_calls(grant);
         let row = self.0.db.get(&key).await?.unwrap_or_default();
-        let calls = to_calls(key.kind, &row).map(|(_, call)| call);
-        Ok(calls.filter(|call| call.expires_at > self.now()).collect())
+        let calls = to_calls(key.kind, &row);
+        Ok(calls.filter(|(_, call)| call.expires_at > self.now()).collect())
     }
 }
 
@@ -60,7 +61,7 @@ fn attribute(name: &str) -> String {
 /// The calls by the names of their attributes. What is not ours is passed over.
 fn to_calls(kind: &str, row: &Item) -> impl Iterator<Item = (String, OpenCall)> {
     row.iter().filter_map(move |(name, value)| {
-        let call = item::decode(kind, value.as_m().ok().filter(|_| name.starts_with(CALL))?).ok()?;
-        Some((name.clone(), call))
+        let name = name.strip_prefix(CALL)?;
+        Some((name.to_owned(), item::decode(kind, value.as_m().ok()?).ok()?))
     })
 }

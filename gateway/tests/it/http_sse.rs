@@ -262,20 +262,36 @@ async fn a_post_is_accepted_when_the_answer_is_on_its_way_and_a_call_whose_strea
     );
 }
 
+/// Notes a call as a task that is gone left it, for a stream that it held.
+async fn leave_note(app: &TestApp, grant: &str, session: &str) {
+    let call = OpenCall {
+        session: session.to_owned(),
+        request_id: "6".to_owned(),
+        holder: TaskId::random(),
+        expires_at: app.clock.unix_seconds() + 600,
+    };
+    let noted = app.app.store.note_open_call(grant, session, &call).await;
+    noted.unwrap();
+}
+
 /// T48. The transport has no place to come back to.
 #[tokio::test]
 async fn a_client_whose_stream_went_down_with_its_task_is_told_of_its_calls_when_it_is_back() {
     let (one, two) = two_tasks().await;
     let token = one.token("1001");
     let grant = one.claims("1001", "/mcp", 0).sid;
-    // A call of a task that is gone, which took its stream along.
-    let lost = OpenCall {
-        request_id: "6".to_owned(),
-        holder: TaskId::random(),
-        expires_at: one.clock.unix_seconds() + 600,
-    };
-    one.app.store.note_open_call(&grant, "lost", &lost).await.unwrap();
-    // And one of a task that lives, for a stream of one that dies.
+    leave_note(&one, &grant, "gone").await;
+    let mut next = Raw::come_back(&two, &token).await;
+    let received = next.read_until(&result(6), SECOND).await;
+    assert!(received.contains("outcome_unknown"), "{received}");
+    tokio::time::sleep(4 * MOMENT).await;
+    assert_eq!(two.app.store.open_calls(&grant).await.unwrap(), [], "once");
+}
+
+#[tokio::test]
+async fn so_is_one_whose_call_another_task_is_at_work_for() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
     let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
     let endpoint = stream.endpoint().await;
     begin(&two, &endpoint, &token, slow(7, 60_000)).await;
@@ -283,30 +299,32 @@ async fn a_client_whose_stream_went_down_with_its_task_is_told_of_its_calls_when
     drop(one);
     stream.read_to_end(SECOND).await;
     let mut next = Raw::come_back(&two, &token).await;
-    for id in [6, 7] {
-        let received = next.read_until(&result(id), 3 * SECOND).await;
-        assert!(received.contains("outcome_unknown"), "{received}");
-    }
+    let received = next.read_until(&result(7), 3 * SECOND).await;
+    assert!(received.contains("outcome_unknown"), "{received}");
 }
 
 #[tokio::test]
-async fn a_client_that_a_living_task_misses_is_told_of_no_call_of_another() {
-    let (one, two) = two_tasks().await;
-    let token = one.token("1001");
-    let grant = one.claims("1001", "/mcp", 0).sid;
-    let lost = OpenCall {
-        request_id: "6".to_owned(),
-        holder: TaskId::random(),
-        expires_at: one.clock.unix_seconds() + 600,
-    };
-    one.app.store.note_open_call(&grant, "lost", &lost).await.unwrap();
-    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
-    stream.endpoint().await;
-    drop(stream);
-    empty(&one).await;
-    let mut next = Raw::come_back(&two, &token).await;
-    assert!(next.stays_open(SECOND).await);
-    assert!(!next.received.contains("outcome_unknown"), "{}", next.received);
+async fn a_client_that_may_be_another_one_is_told_of_no_call() {
+    for doubt in ["another is missed", "another is here", "another has lost calls"] {
+        let (one, two) = two_tasks().await;
+        let token = one.token("1001");
+        let grant = one.claims("1001", "/mcp", 0).sid;
+        leave_note(&one, &grant, "gone").await;
+        let mut other = None;
+        if doubt == "another has lost calls" {
+            leave_note(&one, &grant, "gone, too").await;
+        } else {
+            let stream = other.insert(Raw::open_stream(&one, &token, None, "/mcp").await);
+            stream.endpoint().await;
+        }
+        if doubt == "another is missed" {
+            drop(other.take());
+            empty(&one).await;
+        }
+        let mut next = Raw::come_back(&two, &token).await;
+        assert!(next.stays_open(SECOND).await, "{doubt}");
+        assert!(!next.received.contains("outcome_unknown"), "{}", next.received);
+    }
 }
 
 #[tokio::test]
@@ -319,7 +337,9 @@ async fn a_call_that_is_answered_leaves_no_note() {
     begin(&two, &endpoint, &token, slow(7, 1_000)).await;
     tokio::time::sleep(SECOND / 2).await;
     let open = two.app.store.open_calls(&grant).await.unwrap();
-    let [call] = &open[..] else { panic!("{open:?}") };
+    let [(_, call)] = &open[..] else {
+        panic!("{open:?}")
+    };
     assert_eq!((call.request_id.as_str(), call.holder), ("7", one.app.peers.me()));
     stream.read_until(&result(7), 2 * SECOND).await;
     tokio::time::sleep(4 * MOMENT).await;

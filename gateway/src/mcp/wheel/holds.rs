@@ -1,45 +1,41 @@
 //! Work whose answers go out on a stream of the HTTP+SSE transport: a drain leaves the stream open for so long.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use super::Wheel;
-use crate::mcp::envelope::RequestId;
 use crate::session::directory::SessionKey;
-use crate::session::peers::message;
 
 /// A stream of the session has to stay for a call's answer. Dropped when the call is over.
 #[derive(Debug)]
 pub struct Hold {
     wheel: Arc<Wheel>,
     session: SessionKey,
-    request: RequestId,
 }
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.wheel.lock().holds.end_here(self.session, &self.request);
+        self.wheel.lock().holds.end_here(self.session);
     }
 }
 
 impl Wheel {
     /// Notes that a call is under way whose answer goes out on a stream of the session: a drain leaves the stream
     /// open for so long. `None`: the session has no stream here.
-    pub fn hold(self: &Arc<Self>, session: SessionKey, request: &RequestId) -> Option<Hold> {
+    pub fn hold(self: &Arc<Self>, session: SessionKey) -> Option<Hold> {
         let mut inner = self.lock();
         if !inner.by_session.contains_key(&session) {
             return None;
         }
-        inner.holds.begin_here(session, request);
+        inner.holds.begin_here(session);
         Some(Hold {
             wheel: Arc::clone(self),
             session,
-            request: request.clone(),
         })
     }
 
     /// The same for work of another task, by the name that it gave it. `true`: it was not known before.
-    pub(in crate::mcp) fn hold_elsewhere(&self, session: SessionKey, work: &message::Work) -> bool {
+    pub(in crate::mcp) fn hold_elsewhere(&self, session: SessionKey, work: &str) -> bool {
         let mut inner = self.lock();
         inner.by_session.contains_key(&session) && inner.holds.begin_elsewhere(session, work)
     }
@@ -47,11 +43,6 @@ impl Wheel {
     /// Whether a stream is held for that work.
     pub(in crate::mcp) fn is_held_elsewhere(&self, session: SessionKey, work: &str) -> bool {
         self.lock().holds.is_elsewhere(session, work)
-    }
-
-    /// Whether something is at work for this request of a session, here or elsewhere.
-    pub(in crate::mcp) fn is_held_for(&self, session: SessionKey, request: &RequestId) -> bool {
-        self.lock().holds.is_for(session, request)
     }
 
     /// That work is over.
@@ -67,15 +58,15 @@ pub(super) struct Holds(HashMap<SessionKey, Work>);
 /// What is at work for one session.
 #[derive(Debug, Default)]
 struct Work {
-    /// The requests of the calls of this task.
-    here: Vec<RequestId>,
-    /// The requests of the work of other tasks, as JSON text, by the name that they gave it.
-    elsewhere: HashMap<String, String>,
+    /// Calls of this task.
+    here: usize,
+    /// Work of other tasks, by the name that they gave it.
+    elsewhere: HashSet<String>,
 }
 
 impl Work {
     fn is_over(&self) -> bool {
-        self.here.is_empty() && self.elsewhere.is_empty()
+        self.here == 0 && self.elsewhere.is_empty()
     }
 }
 
@@ -91,38 +82,25 @@ impl Holds {
     }
 
     /// A call of this task begins.
-    fn begin_here(&mut self, session: SessionKey, request: &RequestId) {
-        self.0.entry(session).or_default().here.push(request.clone());
+    fn begin_here(&mut self, session: SessionKey) {
+        self.0.entry(session).or_default().here += 1;
     }
 
     /// A call of this task is over.
-    fn end_here(&mut self, session: SessionKey, request: &RequestId) {
-        self.change(session, |work| {
-            let place = work.here.iter().position(|held| held == request);
-            place.map(|place| work.here.swap_remove(place));
-        });
+    fn end_here(&mut self, session: SessionKey) {
+        self.change(session, |work| work.here = work.here.saturating_sub(1));
     }
 
     /// Another task is at work. `true`: that is new.
-    fn begin_elsewhere(&mut self, session: SessionKey, work: &message::Work) -> bool {
-        let of_session = self.0.entry(session).or_default();
-        let (name, request) = (work.name.clone(), work.request_id.clone());
-        of_session.elsewhere.insert(name, request).is_none()
-    }
-
-    /// Whether a task is at work for this request.
-    fn is_for(&self, session: SessionKey, request: &RequestId) -> bool {
-        let work = self.0.get(&session);
-        work.is_some_and(|work| {
-            let mut elsewhere = work.elsewhere.values();
-            work.here.contains(request) || elsewhere.any(|json| json == request.as_json())
-        })
+    fn begin_elsewhere(&mut self, session: SessionKey, name: &str) -> bool {
+        let work = self.0.entry(session).or_default();
+        work.elsewhere.insert(name.to_owned())
     }
 
     /// Whether another task is at work under this name.
     fn is_elsewhere(&self, session: SessionKey, name: &str) -> bool {
         let work = self.0.get(&session);
-        work.is_some_and(|work| work.elsewhere.contains_key(name))
+        work.is_some_and(|work| work.elsewhere.contains(name))
     }
 
     /// Another task's work is over.
@@ -156,23 +134,12 @@ mod tests {
 
     const SESSION: SessionKey = SessionKey([1; 16]);
 
-    /// Work for request 2.
-    fn work(name: &str) -> message::Work {
-        message::Work {
-            name: name.to_owned(),
-            request_id: "2".to_owned(),
-        }
-    }
-
     #[test]
     fn a_session_is_free_when_the_last_of_its_work_is_over_wherever_that_was() {
         let mut holds = Holds::default();
-        let [one, two, three] = ["1", "2", "3"].map(|json| RequestId::from_json(json).unwrap());
-        holds.begin_here(SESSION, &one);
-        assert!(holds.begin_elsewhere(SESSION, &work("a")) && !holds.begin_elsewhere(SESSION, &work("a")));
-        assert!(holds.is_for(SESSION, &one) && holds.is_for(SESSION, &two) && !holds.is_for(SESSION, &three));
-        holds.end_here(SESSION, &one);
-        assert!(!holds.is_for(SESSION, &one));
+        holds.begin_here(SESSION);
+        assert!(holds.begin_elsewhere(SESSION, "a") && !holds.begin_elsewhere(SESSION, "a"));
+        holds.end_here(SESSION);
         assert!(holds.holds(SESSION));
         holds.end_elsewhere(SESSION, "b");
         assert!(holds.holds(SESSION), "nobody knows of that work");
@@ -184,15 +151,14 @@ mod tests {
     fn what_others_do_can_be_forgotten_and_what_is_done_here_stays() {
         let other = SessionKey([2; 16]);
         let mut holds = Holds::default();
-        let request = RequestId::from_json("1").unwrap();
-        holds.begin_here(SESSION, &request);
+        holds.begin_here(SESSION);
         for session in [SESSION, other] {
-            holds.begin_elsewhere(session, &work("a"));
+            holds.begin_elsewhere(session, "a");
         }
         holds.forget_elsewhere();
         assert!(!holds.holds(other) && holds.holds(SESSION));
         assert!(!holds.is_elsewhere(SESSION, "a"));
-        holds.end_here(SESSION, &request);
+        holds.end_here(SESSION);
         assert!(holds.is_empty());
     }
 }

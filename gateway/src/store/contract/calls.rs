@@ -69,6 +69,7 @@ pub(super) async fn open_calls_of_50_racers_undo_nothing_and_what_a_dead_task_le
 ) {
     let store = &bench.store;
     let call = |number: usize, expires_at: i64| OpenCall {
+        session: "s".to_owned(),
         request_id: number.to_string(),
         holder: TaskId::random(),
         expires_at,
@@ -81,24 +82,24 @@ pub(super) async fn open_calls_of_50_racers_undo_nothing_and_what_a_dead_task_le
     assert!(noted.await.iter().all(Result::is_ok));
     let moved = call(0, START + 60);
     store.note_open_call("g", "c0", &moved).await.unwrap();
-    for number in 1..RACERS - 1 {
-        let name = format!("c{number}");
-        store.forget_open_call("g", &name, START + 60).await.unwrap();
-    }
+    let over: Vec<String> = (1..RACERS - 1).map(|number| format!("c{number}")).collect();
+    store.forget_open_calls("g", &over, START + 60).await.unwrap();
     let open = store.open_calls("g").await.unwrap();
     assert_eq!(open.len(), 2);
-    assert!(open.contains(&moved), "{open:?}");
+    assert!(open.contains(&("c0".to_owned(), moved)), "{open:?}");
     assert_eq!(store.open_calls("another").await.unwrap(), []);
 
     bench.pass(60);
     assert_eq!(store.open_calls("g").await.unwrap(), []);
     let last = call(7, START + 120);
     store.note_open_call("g", "last", &last).await.unwrap();
-    store.forget_open_call("g", "none", START + 120).await.unwrap();
+    let none = ["none".to_owned()];
+    store.forget_open_calls("g", &none, START + 120).await.unwrap();
     let [row] = &items(store, Table::Sessions).await[..] else {
         panic!("one row per grant");
     };
     let calls = row.keys().filter(|name| name.starts_with("call:"));
     assert_eq!(calls.collect::<Vec<_>>(), ["call:last"]);
-    assert_eq!(store.open_calls("g").await.unwrap(), [last]);
+    let open = store.open_calls("g").await.unwrap();
+    assert_eq!(open, [("last".to_owned(), last)]);
 }
