@@ -40,6 +40,9 @@ const MISSED_MAX: u32 = 3;
 /// How long a task may be silent that is dead: its heartbeats count for less.
 const SILENT_FOR: Duration = Duration::from_secs(30);
 
+/// How long a request waits for a task that is not among the living: one that has just started may serve before its first
+/// heartbeat is in the store.
+const UNKNOWN_FOR: Duration = Duration::from_millis(2_500);
 /// How soon a task is asked again where the client is whose stream ended there; each time a little later.
 const ASK_AGAIN: Duration = Duration::from_millis(100);
 /// Streams that a client may have had one after the other since the one that is asked for.
@@ -135,8 +138,8 @@ impl Mcp {
         let mut task = named.unwrap_or(self.me);
         let mut errand = None;
         let mut waiting = None;
-        let (mut hops, mut missed, mut pause) = (0, 0, ASK_AGAIN);
-        let until = Instant::now() + AWAITED_FOR;
+        let (mut hops, mut pause) = (0, ASK_AGAIN);
+        let began = Instant::now();
         loop {
             let outlet = |holder| Outlet {
                 request: request.clone(),
@@ -157,9 +160,8 @@ impl Mcp {
                         errand = Some(begun);
                         reply.whereabouts?
                     }
-                    Err(PeerError::Unknown) if missed == MISSED_MAX => return None,
-                    Err(error @ (PeerError::Silent | PeerError::Unknown)) => {
-                        missed += u32::from(error == PeerError::Unknown);
+                    Err(PeerError::Unknown) if began.elapsed() >= UNKNOWN_FOR => return None,
+                    Err(PeerError::Silent | PeerError::Unknown) => {
                         errand = Some(begun);
                         Whereabouts::Awaited
                     }
@@ -171,7 +173,7 @@ impl Mcp {
                     (session, task) = (next.session, next.task);
                     hops += 1;
                 }
-                Whereabouts::Awaited if Instant::now() < until => {
+                Whereabouts::Awaited if began.elapsed() < AWAITED_FOR => {
                     if waiting.is_none() {
                         waiting = Some(self.waiting.try_acquire().ok()?);
                     }
