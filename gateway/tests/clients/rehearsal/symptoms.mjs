@@ -7,21 +7,11 @@ import { dirname, join } from 'node:path';
 
 import { ADDRESS, startFront } from '../../../../xtask/probe/support/front.mjs';
 import { until } from '../support/processes.mjs';
+import { CHANGES, balancer, listener, ofBalancer, ofGroup, targetGroup } from './changes.mjs';
 import { AWS, ENVIRONMENT, HOSTS, MCP, NAME, ROOT, authority, aws, run } from './stage.mjs';
 
 /** The account's side of everything in front of the gateway. */
 const GROUPS = 'HIJK';
-
-const balancer = async () => (await aws('elbv2', 'describe-load-balancers', '--names', NAME)).LoadBalancers[0];
-const targetGroup = async () => (await aws('elbv2', 'describe-target-groups')).TargetGroups.find(({ HealthCheckPath }) => HealthCheckPath === '/health').TargetGroupArn;
-const https = async () => {
-  const { Listeners } = await aws('elbv2', 'describe-listeners', '--load-balancer-arn', (await balancer()).LoadBalancerArn);
-  return Listeners.find(({ Protocol }) => Protocol === 'HTTPS').ListenerArn;
-};
-const ofBalancer = async (name, value) =>
-  aws('elbv2', 'modify-load-balancer-attributes', '--load-balancer-arn', (await balancer()).LoadBalancerArn, '--attributes', `Key=${name},Value=${value}`);
-const ofGroup = async (name, value) =>
-  aws('elbv2', 'modify-target-group-attributes', '--target-group-arn', await targetGroup(), '--attributes', `Key=${name},Value=${value}`);
 
 /** What is done to the account's side, and the ids that find it. */
 const SYMPTOMS = [
@@ -31,7 +21,7 @@ const SYMPTOMS = [
   ['the health check asks for another page', ['J2'], async () => aws('elbv2', 'modify-target-group', '--target-group-arn', await targetGroup(), '--health-check-path', '/healthz')],
   ['the certificate is for another name', ['I2'], async () => {
     const { CertificateArn } = await aws('acm', 'request-certificate', '--domain-name', 'other.example.com', '--validation-method', 'DNS');
-    await aws('elbv2', 'modify-listener', '--listener-arn', await https(), '--certificates', `CertificateArn=${CertificateArn}`);
+    await aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTPS'), '--certificates', `CertificateArn=${CertificateArn}`);
   }],
   ['443 is closed', ['K1'], async () => {
     const [group] = (await balancer()).SecurityGroups;
@@ -75,6 +65,16 @@ export function symptoms(xtask) {
   }]);
   return [
     ...ofAccount,
+    [`${CHANGES.length} further attributes, one after the other`, 'each change is found by its id and nothing else, and repaired by the command that is printed', async (findings) => {
+      for (const [id, change] of CHANGES) {
+        await change();
+        // That the one before was repaired shows here, too.
+        const found = await failing(id[0]);
+        findings.check(`found: ${shown(found)}`, found.map(({ id }) => id).join() === id);
+        await repair(found);
+      }
+      await expectRepaired(findings, [...new Set(CHANGES.map(([id]) => id[0]))].join(''));
+    }],
     ['a caching CDN is in front', 'found as L4 and nothing else, by the name of the CDN, and gone when the load balancer is asked itself', async (findings) => {
       const { 'mcp.local.example.com': address } = HOSTS;
       const { origin, hostname } = new URL(MCP);
