@@ -16,7 +16,7 @@ const leaving = new Map();
 function ask(method, path) {
   return new Promise((resolve, reject) => {
     const request = http.request({ socketPath: docker, method, path }, (response) => {
-      response.resume().on('end', () => resolve(response.statusCode));
+      response.resume().on('end', () => resolve(response.statusCode)).on('close', () => reject(new Error(`${method} ${path} broke off`)));
     });
     request.on('error', reject).end();
   });
@@ -26,15 +26,18 @@ async function stop(id) {
   const began = Date.now();
   const removals = [];
   leaving.set(id, removals);
-  try {
-    await ask('POST', `/containers/${id}/stop?t=${seconds}`);
-    console.log(`${id} ended after ${Date.now() - began} ms`);
-    for (const path of removals) await ask('DELETE', path);
-  } catch (error) {
-    console.log(`${id}: ${error.message}`);
-  } finally {
-    leaving.delete(id);
-  }
+  await expect('POST', `/containers/${id}/stop?t=${seconds}`, [204, 304, 404]);
+  console.log(`${id} ended after ${Date.now() - began} ms`);
+  for (const path of removals) await expect('DELETE', path, [204, 404, 409]);
+  leaving.delete(id);
+}
+
+/** Whoever asked for this was told long ago that it is done, so it has to be: else the stage ends. */
+async function expect(method, path, statuses) {
+  const status = await ask(method, path).catch((error) => error.message);
+  if (statuses.includes(status)) return;
+  console.log(`${method} ${path} is answered ${status}`);
+  process.exit(1);
 }
 
 function pass(request, answer) {

@@ -24,7 +24,7 @@ use crate::mcp::running::{RunningCall, Step};
 use crate::mcp::sse;
 use crate::mcp::wheel::{AWAITED_FOR, Hold};
 use crate::session::directory::SessionKey;
-use crate::session::peers::message::{PeerMessage, PeerReply, Successor, Whereabouts, Work};
+use crate::session::peers::message::{PeerMessage, PeerReply, Whereabouts, Work};
 use crate::session::peers::{PeerError, message};
 
 /// How often events are handed over to a task that does not answer. It may have got them the first time; clients
@@ -32,13 +32,10 @@ use crate::session::peers::{PeerError, message};
 const DELIVERIES: usize = 3;
 /// How often a task that works for a stream here is asked whether it still does, and one that holds a stream for work
 /// here whether it lives.
-const ASK_WORKER: Duration = Duration::from_secs(2);
+pub(super) const ASK_WORKER: Duration = Duration::from_secs(2);
 /// How often in a row it may be missing among the living. One that was too busy for its heartbeats is back with the
 /// next one, which comes within three such questions.
 const MISSED_MAX: u32 = 3;
-
-/// How long a task may be silent that is dead: its heartbeats count for less.
-const SILENT_FOR: Duration = Duration::from_secs(30);
 
 /// How long a request waits for a task that is not among the living: one that has just started may serve before its first
 /// heartbeat is in the store.
@@ -140,6 +137,7 @@ impl Mcp {
         let mut waiting = None;
         let (mut hops, mut pause) = (0, ASK_AGAIN);
         let began = Instant::now();
+        let mut unknown_since = None;
         loop {
             let outlet = |holder| Outlet {
                 request: request.clone(),
@@ -160,8 +158,11 @@ impl Mcp {
                         errand = Some(begun);
                         reply.whereabouts?
                     }
-                    Err(PeerError::Unknown) if began.elapsed() >= UNKNOWN_FOR => return None,
-                    Err(PeerError::Silent | PeerError::Unknown) => {
+                    Err(error @ (PeerError::Silent | PeerError::Unknown)) => {
+                        let since = unknown_since.get_or_insert_with(Instant::now);
+                        if error == PeerError::Unknown && since.elapsed() >= UNKNOWN_FOR {
+                            return None;
+                        }
                         errand = Some(begun);
                         Whereabouts::Awaited
                     }
@@ -171,6 +172,7 @@ impl Mcp {
             match whereabouts {
                 Whereabouts::At(next) if hops < HOPS_MAX => {
                     (session, task) = (next.session, next.task);
+                    unknown_since = None;
                     hops += 1;
                 }
                 Whereabouts::Awaited if began.elapsed() < AWAITED_FOR => {
@@ -186,17 +188,17 @@ impl Mcp {
     }
 
     /// Sends events on a stream, the `last` ones of the work for it or not; on the next one, if it ended and its client
-    /// is back. `false`: the stream is gone, or its task.
-    pub async fn pass(&self, outlet: &mut Outlet, events: &Bytes, last: bool) -> bool {
+    /// is back.
+    pub async fn pass(&self, outlet: &mut Outlet, events: &Bytes, last: bool) -> Delivered {
         loop {
             let holder = match self.pass_now(outlet, events, last).await {
-                Passed::Yes => return true,
+                Passed::Yes => return Delivered::Sent,
                 Passed::Ended(holder) => holder,
-                Passed::Lost => return false,
+                Passed::Lost => return Delivered::Down,
             };
             match self.outlet(outlet.session, Some(holder), &outlet.request).await {
                 Some(next) => *outlet = next,
-                None => return false,
+                None => return Delivered::Gone,
             }
         }
     }
@@ -231,13 +233,20 @@ impl Mcp {
         let (tell, told) = oneshot::channel();
         let mut tell = Some(tell);
         self.lifecycle.spawn(async move {
+            // Or did not come back to be told.
+            let mut is_told = false;
             loop {
                 let step = tokio::select! {
                     step = call.next() => step,
                     change = mcp.holder_changes(&outlet) => match change {
-                        Change::Moved(next) => {
-                            noted.moved(next.place(mcp.me));
-                            outlet = next;
+                        // Not within the branch, where the next word of the call would break it off: the new task would
+                        // take this one for dead.
+                        Change::Moved(from) => {
+                            let next = mcp.outlet(outlet.session, Some(from), &outlet.request).await;
+                            if let Some(next) = next {
+                                noted.moved(next.place(mcp.me));
+                                outlet = next;
+                            }
                             continue;
                         }
                         Change::Died => break,
@@ -247,22 +256,24 @@ impl Mcp {
                     Step::Message(message) => (message, false),
                     Step::Response(message) => (message, true),
                 };
-                let passed = mcp.pass(&mut outlet, &sse::message(&message), last).await;
-                if let Some(tell) = tell.take() {
-                    // Whoever sent the request may be gone.
-                    let _ = tell.send(passed);
-                }
-                match (passed, last) {
-                    (true, true) => return noted.answered(),
-                    (true, false) => noted.moved(outlet.place(mcp.me)),
-                    (false, _) => break,
+                let delivered = mcp.pass(&mut outlet, &sse::message(&message), last).await;
+                // Whoever sent the request may be gone; if not, the client hears there that nothing will come.
+                let sent = delivered == Delivered::Sent;
+                let is_heard = tell.take().is_some_and(|tell| tell.send(sent).is_ok());
+                match delivered {
+                    Delivered::Sent if last => return noted.over(),
+                    Delivered::Sent => noted.moved(outlet.place(mcp.me)),
+                    Delivered::Gone | Delivered::Down => {
+                        is_told |= is_heard || delivered == Delivered::Gone;
+                        break;
+                    }
                 }
             }
             let session = outlet.session.text();
             tracing::info!(%session, "the stream of a call is gone; its result is dropped");
-            // Whoever waits for the first word hears now that none will come, and tells the client.
-            if tell.is_some_and(|tell| tell.send(false).is_ok()) {
-                noted.answered();
+            is_told |= tell.is_some_and(|tell| tell.send(false).is_ok());
+            if is_told {
+                noted.over();
             }
         });
         told
@@ -271,103 +282,29 @@ impl Mcp {
     /// Completes when another task than before holds the stream of a call at work, or the one that held it is dead: the
     /// client is told now, and not when its call is over.
     async fn holder_changes(&self, outlet: &Outlet) -> Change {
+        let pause = self.clock.interval(ASK_WORKER);
         let Holder::At(task, errand) = &outlet.holder else {
-            return std::future::pending().await;
+            loop {
+                tokio::time::sleep(pause).await;
+                if let Some(Whereabouts::At(_)) = self.wheel.whereabouts(outlet.session) {
+                    return Change::Moved(self.me);
+                }
+            }
         };
         let question = delivery(outlet.session, &Bytes::new(), errand, false);
         let mut missed = 0;
         loop {
-            tokio::time::sleep(self.clock.interval(ASK_WORKER)).await;
+            tokio::time::sleep(pause).await;
             match self.peers.send(*task, &question).await {
                 // Before the task leaves that knows where the client is.
                 Ok(PeerReply {
                     whereabouts: Some(Whereabouts::At(_)),
                     ..
-                }) => {
-                    if let Some(next) = self.outlet(outlet.session, Some(*task), &outlet.request).await {
-                        return Change::Moved(next);
-                    }
-                }
+                }) => return Change::Moved(*task),
                 Ok(_) | Err(PeerError::Silent | PeerError::Rejected) => missed = 0,
                 Err(PeerError::Unknown) if missed < MISSED_MAX => missed += 1,
                 Err(PeerError::Unknown | PeerError::Refused) => return Change::Died,
             }
-        }
-    }
-
-    /// A client of HTTP+SSE is back, with a new stream: tells the task where its last one ended, if there is no doubt
-    /// which one that was; or the client, if that one went down with its task. In the background: the client waits for
-    /// nothing.
-    pub fn welcome_back(self: &Arc<Self>, grant: &str, session: SessionKey) {
-        let mcp = Arc::clone(self);
-        let grant = grant.to_owned();
-        self.lifecycle.spawn(async move {
-            if !mcp.wheel.has_begun(session).await {
-                return;
-            }
-            let until = Instant::now() + SILENT_FOR;
-            let (task, ended) = loop {
-                match mcp.last_stream(&grant).await {
-                    Last::Ended(task, session) => break (task, session),
-                    Last::WentDown { living } => return mcp.tell_lost(&grant, session, &living).await,
-                    Last::Untold if Instant::now() < until => tokio::time::sleep(ASK_WORKER).await,
-                    Last::Untold | Last::Unclear => return,
-                }
-            };
-            if !mcp.wheel.carries(session) {
-                return;
-            }
-            let by = Successor {
-                session,
-                task: mcp.me,
-            };
-            let noted = if task == mcp.me {
-                mcp.wheel.succeed(ended, &grant, by)
-            } else {
-                let session = ended;
-                let message = PeerMessage::Succeeded { session, grant, by };
-                mcp.peers.send(task, &message).await.is_ok_and(|reply| reply.found)
-            };
-            tracing::debug!(ended = %ended.text(), session = %session.text(), noted, "a client is back on a new stream");
-        });
-    }
-
-    /// The last stream of the only client of a grant that is missed anywhere. A client that comes back says only under
-    /// which grant it acts. So there is a doubt when others of the grant are missed, or may be because a task does not
-    /// say; and when one whose stream broke off may not know, because another of its streams seems open.
-    async fn last_stream(&self, grant: &str) -> Last {
-        let question = PeerMessage::Returned {
-            grant: grant.to_owned(),
-        };
-        let mut told = vec![(self.me, self.wheel.missed(grant))];
-        let mut died = false;
-        for (task, answer) in self.peers.ask_all(&question).await {
-            match answer.map(|reply| reply.missed) {
-                Ok(Some(missed)) => told.push((task, missed)),
-                Err(PeerError::Refused | PeerError::Unknown) => died = true,
-                Err(PeerError::Silent) => return Last::Untold,
-                Ok(None) | Err(PeerError::Rejected) => return Last::Unclear,
-            }
-        }
-        // Before its first look a task knows no others.
-        if self.peers.versions().borrow().is_none() {
-            return Last::Unclear;
-        }
-        let missed: usize = told.iter().map(|(_, missed)| missed.count).sum();
-        let open: usize = told.iter().map(|(_, missed)| missed.open).sum();
-        if missed == 0 && open == 1 {
-            let living = told.iter().map(|(task, _)| *task).collect();
-            return Last::WentDown { living };
-        }
-        let mut awaited = told
-            .iter()
-            .filter_map(|(task, missed)| Some((*task, missed.awaited?, missed.drained)));
-        match awaited.next() {
-            // One of those that are open is the one that it came back with.
-            Some((task, ended, drained)) if missed == 1 && !died && (drained || open == 1) => {
-                Last::Ended(task, ended)
-            }
-            _ => Last::Unclear,
         }
     }
 
@@ -386,15 +323,18 @@ impl Mcp {
             "" => self.wheel.carries(session),
             events => self.wheel.send(session, events.as_bytes()),
         };
+        let whereabouts = self.wheel.whereabouts(session).filter(|_| !carried);
         if let Some(work) = work {
-            if last || !carried {
+            // While the client is on its way, this task stays, which alone will know where it is.
+            let is_over = !carried && whereabouts != Some(Whereabouts::Awaited);
+            if last || is_over {
                 self.wheel.let_go(session, &work.name);
             } else if self.wheel.hold_elsewhere(session, &work.name) {
                 self.watch_over(from, session, work);
             }
         }
         PeerReply {
-            whereabouts: self.wheel.whereabouts(session).filter(|_| !carried),
+            whereabouts,
             ..PeerReply::found(carried)
         }
     }
@@ -431,26 +371,23 @@ impl Mcp {
 
 /// What happened to the task that held a stream.
 enum Change {
-    /// The client has this one by now.
-    Moved(Outlet),
+    /// The client has another stream by now, and this task knows which.
+    Moved(TaskId),
     Died,
 }
 
-/// What is known of the last stream of a client that is back.
-enum Last {
-    /// It ended at this task.
-    Ended(TaskId, SessionKey),
-    /// No task that lives misses a client of the grant or has another one, and these are all: if the client was here
-    /// before, its stream went down with its task.
-    WentDown {
-        living: Vec<TaskId>,
-    },
-    /// A task does not answer, which may be dead.
-    Untold,
-    Unclear,
+/// What became of events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// They are on their way.
+    Sent,
+    /// The stream ended, and its client did not come back.
+    Gone,
+    /// The stream went down with its task, or that is silent.
+    Down,
 }
 
-/// What became of events.
+/// What became of events on the stream that they were for.
 enum Passed {
     Yes,
     /// Their stream ended, which this task held.

@@ -32,7 +32,7 @@ pub(super) struct Place {
 enum State {
     /// At work, for this stream.
     For(Place),
-    Answered,
+    Over,
 }
 
 impl Noted {
@@ -43,9 +43,9 @@ impl Noted {
             .send_if_modified(|state| std::mem::replace(state, now) != now);
     }
 
-    /// The client has its answer, or was told that none will come.
-    pub(super) fn answered(self) {
-        self.0.send_replace(State::Answered);
+    /// The client has its answer, was told that none will come, or did not come back.
+    pub(super) fn over(self) {
+        self.0.send_replace(State::Over);
     }
 }
 
@@ -62,7 +62,7 @@ impl Mcp {
     async fn keep_note(&self, grant: &str, request: &RequestId, mut state: watch::Receiver<State>) {
         tokio::select! {
             () = tokio::time::sleep(self.slow_after) => {}
-            over = state.wait_for(|state| *state == State::Answered) => if over.is_ok() {
+            over = state.wait_for(|state| *state == State::Over) => if over.is_ok() {
                 return;
             },
         }
@@ -75,7 +75,7 @@ impl Mcp {
                     let note = self.log.note_open(grant, &name, request.as_json(), at);
                     timeout(LOG_TIMEOUT, note).await
                 }
-                State::Answered => {
+                State::Over => {
                     let names = std::slice::from_ref(&name);
                     timeout(LOG_TIMEOUT, self.log.forget_open(grant, names)).await
                 }
@@ -85,7 +85,7 @@ impl Mcp {
                     "a slow call over HTTP+SSE is not noted as it is; should its task die, its client may not be told"
                 );
             }
-            if now == State::Answered || state.changed().await.is_err() {
+            if now == State::Over || state.changed().await.is_err() {
                 return;
             }
         }
@@ -112,7 +112,7 @@ impl Mcp {
             .iter()
             .filter_map(|(_, call)| RequestId::from_json(&call.request_id));
         let told: Vec<u8> = ids.flat_map(|id| sse::message(&outcome_unknown(&id))).collect();
-        if !self.wheel.send(session, &told) {
+        if told.is_empty() || !self.wheel.send(session, &told) {
             return;
         }
         tracing::warn!(

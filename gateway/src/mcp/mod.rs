@@ -3,6 +3,7 @@
 //! Nothing here knows HTTP: `web::mcp` turns requests into calls of [`dispatch::Mcp`] and replies into responses.
 
 pub mod asks;
+mod back;
 pub mod catalog;
 pub mod deliver;
 pub mod dispatch;

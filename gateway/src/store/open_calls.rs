@@ -26,12 +26,13 @@ impl Store {
     /// Takes calls out that are over, and then what was left behind by tasks that died. `expires_at` (seconds since the
     /// Unix epoch): when the others are over, at the latest.
     pub async fn forget_open_calls(&self, grant: &str, names: &[String], expires_at: i64) -> Result<()> {
-        let row = self.remove_open_calls(grant, names, expires_at).await?;
-        let over = to_calls(keys::open_calls(grant).kind, &row);
-        let over: Vec<String> = over
-            .filter(|(_, call)| call.expires_at <= self.now())
-            .map(|(name, _)| name)
-            .collect();
+        let mut row = Item::new();
+        for names in names.chunks(MAX_REMOVED) {
+            row = self.remove_open_calls(grant, names, expires_at).await?;
+        }
+        let calls = to_calls(keys::open_calls(grant).kind, &row);
+        let over = calls.filter(|(_, call)| call.expires_at <= self.now());
+        let over: Vec<String> = over.map(|(name, _)| name).take(MAX_REMOVED).collect();
         if !over.is_empty() {
             self.remove_open_calls(grant, &over, expires_at).await?;
         }
@@ -39,8 +40,9 @@ impl Store {
     }
 
     async fn remove_open_calls(&self, grant: &str, names: &[String], expires_at: i64) -> Result<Item> {
-        let gone = names.iter().take(MAX_REMOVED);
-        let change = gone.fold(Change::default(), |change, name| change.remove(&attribute(name)));
+        let change = names
+            .iter()
+            .fold(Change::default(), |change, name| change.remove(&attribute(name)));
         let change = change.set(EXPIRES_AT, number(expires_at));
         self.change(&keys::open_calls(grant), change).await
     }

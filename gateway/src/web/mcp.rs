@@ -17,6 +17,7 @@ use tokio::time::timeout;
 
 use crate::access::challenge::challenge;
 use crate::id::TaskId;
+use crate::mcp::deliver::Delivered;
 use crate::mcp::dispatch::Reply;
 use crate::mcp::durable::Resumed;
 use crate::mcp::envelope::{self, Message, RequestId};
@@ -252,7 +253,7 @@ async fn messages(
     let sent = match app.mcp.legacy(&principal, Some(&session), message).await {
         Reply::Message { body, .. } => {
             let mut outlet = outlet.ok_or_else(unconnected)?;
-            app.mcp.pass(&mut outlet, &sse::message(&body), true).await
+            app.mcp.pass(&mut outlet, &sse::message(&body), true).await == Delivered::Sent
         }
         Reply::Call(call) => {
             let sent = app

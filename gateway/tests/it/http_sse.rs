@@ -360,6 +360,50 @@ async fn a_result_finds_its_client_when_the_task_that_knew_the_way_is_gone() {
     next.endpoint().await;
     tokio::time::sleep(3 * SECOND).await;
     drop(one);
-    next.read_until(&result(7), 4 * SECOND).await;
-    assert!(next.received.contains("done after 5000 ms"), "{}", next.received);
+    next.read_until("done after 5000 ms", 4 * SECOND).await;
+    assert_eq!(next.received.matches(&result(7)).count(), 1, "{}", next.received);
+}
+
+/// The task that alone will know where the client is does not stop before whoever works for it has learned that.
+#[tokio::test]
+async fn a_task_that_stops_waits_for_a_client_that_another_task_works_for() {
+    let (one, two) = two_tasks().await;
+    let three = Setup::default().env("TEST_TOOLS", "1").start_beside(&one).await;
+    let token = one.token("1001");
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    begin(&two, &endpoint, &token, slow(7, 7_000)).await;
+    drop(stream);
+    empty(&one).await;
+    let client = async {
+        // The task at work asks after two seconds, and the client is not back yet.
+        tokio::time::sleep(5 * SECOND / 2).await;
+        let mut next = Raw::come_back(&three, &token).await;
+        next.endpoint().await;
+        next
+    };
+    let (stopped, mut next) = tokio::join!(one.drain(SECOND, 20 * SECOND), client);
+    assert_eq!(stopped, Stopped::Clean);
+    drop(one);
+    next.read_until("done after 7000 ms", 6 * SECOND).await;
+}
+
+#[tokio::test]
+async fn a_call_of_the_task_that_had_the_stream_moves_to_the_next_one_while_it_is_at_work() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let grant = one.claims("1001", "/mcp", 0).sid;
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    begin(&one, &endpoint, &token, slow(7, 60_000)).await;
+    drop(stream);
+    empty(&one).await;
+    let mut next = Raw::come_back(&two, &token).await;
+    next.endpoint().await;
+    tokio::time::sleep(3 * SECOND).await;
+    let open = two.app.store.open_calls(&grant).await.unwrap();
+    let [(_, call)] = &open[..] else {
+        panic!("{open:?}")
+    };
+    assert_eq!(call.holder, two.app.peers.me());
 }

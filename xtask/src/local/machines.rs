@@ -145,9 +145,7 @@ impl Machines {
             .args([&socket, &self.socket])
             .arg(stop_timeout.as_secs().to_string());
         let process = Process::start("docker of ecs", &mut command, &log)?;
-        self.ready(process, interrupt, || {
-            fs::read_to_string(&log).is_ok_and(|text| text.contains("ready"))
-        })?;
+        self.ready(process, interrupt, || says_ready(&log))?;
         Ok(socket)
     }
 
@@ -201,9 +199,7 @@ impl Machines {
             .args([ADDRESS, ADDRESS, GOOGLE_NAME]);
         let log = directory.join("dns.log");
         let process = Process::start("dns", &mut command, &log)?;
-        self.ready(process, interrupt, || {
-            fs::read_to_string(&log).is_ok_and(|text| text.contains("ready"))
-        })
+        self.ready(process, interrupt, || says_ready(&log))
     }
 
     /// The `aws` command line, loaded once: a start of it takes most of a second, and a release asks a hundred questions.
@@ -255,6 +251,10 @@ impl Drop for Machines {
         }
         let _ = Command::new("ip").args(["link", "delete", BRIDGE]).output();
     }
+}
+
+fn says_ready(log: &Path) -> bool {
+    fs::read_to_string(log).is_ok_and(|text| text.lines().any(|line| line == "ready"))
 }
 
 /// Made again when it is there: whoever left it is gone, else the ports would be taken.
