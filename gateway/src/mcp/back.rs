@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::Instant;
+use bytes::Bytes;
+use tokio::time::{Instant, timeout};
 
 use crate::id::TaskId;
 use crate::mcp::deliver::ASK_WORKER;
@@ -12,55 +13,84 @@ use crate::session::directory::SessionKey;
 use crate::session::peers::PeerError;
 use crate::session::peers::message::{PeerMessage, Successor};
 
+/// How long a client waits for its new stream at most, until the other tasks and the store have said what became of the
+/// last one. They do within milliseconds.
+const AT_ONCE: Duration = Duration::from_millis(300);
 /// How long a task may be silent that is dead: its heartbeats count for less.
 const SILENT_FOR: Duration = Duration::from_secs(30);
 
 impl Mcp {
-    /// A client of HTTP+SSE is back, with a new stream: tells the task where its last one ended, if there is no doubt
-    /// which one that was; or the client, if that one went down with its task. In the background: the client waits for
-    /// nothing.
-    pub fn welcome_back(self: &Arc<Self>, grant: &str, session: SessionKey) {
+    /// A client of HTTP+SSE is back, with a new stream that is about to begin: tells the task where its last one ended, if
+    /// there is no doubt which one that was; or else the client, that what it asked there is lost. Returns the events for
+    /// the client that come before it learns where to POST, when it can have asked nothing new by the same ids.
+    pub async fn welcome_back(self: &Arc<Self>, grant: &str, session: SessionKey) -> Bytes {
+        let looked = timeout(AT_ONCE, async {
+            match self.last_stream(grant, session).await {
+                Last::Doubted => self.lost(grant, session).await,
+                _ => None,
+            }
+        });
+        if let Ok(Some(lost)) = looked.await {
+            return lost;
+        }
         let mcp = Arc::clone(self);
         let grant = grant.to_owned();
-        self.lifecycle.spawn(async move {
-            if !mcp.wheel.has_begun(session).await {
-                return;
-            }
-            let until = Instant::now() + SILENT_FOR;
-            let mut pause = ASK_WORKER;
-            let (task, ended) = loop {
-                match mcp.last_stream(&grant).await {
-                    Last::Ended(task, session) => break (task, session),
-                    Last::WentDown { living } => return mcp.tell_lost(&grant, session, &living).await,
-                    Last::Untold if Instant::now() < until && mcp.wheel.carries(session) => {
-                        tokio::time::sleep(pause).await;
-                        pause *= 2;
+        self.lifecycle
+            .spawn(async move { mcp.follow(&grant, session).await });
+        Bytes::new()
+    }
+
+    /// The same in the background, for a stream that has begun: whoever came back at the same time is seen now.
+    async fn follow(self: &Arc<Self>, grant: &str, session: SessionKey) {
+        if !self.wheel.has_begun(session).await {
+            return;
+        }
+        let until = Instant::now() + SILENT_FOR;
+        let mut pause = ASK_WORKER;
+        let (task, ended) = loop {
+            match self.last_stream(grant, session).await {
+                Last::Ended(task, session) => break (task, session),
+                Last::Doubted => {
+                    let lost = self.lost(grant, session).await.unwrap_or_default();
+                    if !lost.is_empty() {
+                        self.wheel.send(session, &lost);
                     }
-                    Last::Untold | Last::Unclear => return,
+                    return;
                 }
-            };
-            if !mcp.wheel.carries(session) {
-                return;
+                Last::Untold if Instant::now() < until && self.wheel.carries(session) => {
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                Last::Untold | Last::Unknown => return,
             }
-            let by = Successor {
-                session,
-                task: mcp.me,
+        };
+        if !self.wheel.carries(session) {
+            return;
+        }
+        let by = Successor {
+            session,
+            task: self.me,
+        };
+        let noted = if task == self.me {
+            self.wheel.succeed(ended, grant, by)
+        } else {
+            let message = PeerMessage::Succeeded {
+                session: ended,
+                grant: grant.to_owned(),
+                by,
             };
-            let noted = if task == mcp.me {
-                mcp.wheel.succeed(ended, &grant, by)
-            } else {
-                let session = ended;
-                let message = PeerMessage::Succeeded { session, grant, by };
-                mcp.peers.send(task, &message).await.is_ok_and(|reply| reply.found)
-            };
-            tracing::debug!(ended = %ended.text(), session = %session.text(), noted, "a client is back on a new stream");
-        });
+            self.peers
+                .send(task, &message)
+                .await
+                .is_ok_and(|reply| reply.found)
+        };
+        tracing::debug!(ended = %ended.text(), session = %session.text(), noted, "a client is back on a new stream");
     }
 
     /// The last stream of the only client of a grant that is missed anywhere. A client that comes back says only under
     /// which grant it acts. So there is a doubt when others of the grant are missed, or may be because a task does not
     /// say; and when one whose stream broke off may not know, because another of its streams seems open.
-    async fn last_stream(&self, grant: &str) -> Last {
+    async fn last_stream(&self, grant: &str, new: SessionKey) -> Last {
         let question = PeerMessage::Returned {
             grant: grant.to_owned(),
         };
@@ -71,28 +101,24 @@ impl Mcp {
                 Ok(Some(missed)) => told.push((task, missed)),
                 Err(PeerError::Refused | PeerError::Unknown) => died = true,
                 Err(PeerError::Silent) => return Last::Untold,
-                Ok(None) | Err(PeerError::Rejected) => return Last::Unclear,
+                Ok(None) | Err(PeerError::Rejected) => return Last::Unknown,
             }
         }
         // Before its first look a task knows no others.
         if self.peers.versions().borrow().is_none() {
-            return Last::Unclear;
+            return Last::Untold;
         }
         let missed: usize = told.iter().map(|(_, missed)| missed.count).sum();
         let open: usize = told.iter().map(|(_, missed)| missed.open).sum();
-        if missed == 0 && open == 1 {
-            let living = told.iter().map(|(task, _)| *task).collect();
-            return Last::WentDown { living };
-        }
+        let is_only = open <= usize::from(self.wheel.carries(new));
         let mut awaited = told
             .iter()
             .filter_map(|(task, missed)| Some((*task, missed.awaited?, missed.drained)));
         match awaited.next() {
-            // One of those that are open is the one that it came back with.
-            Some((task, ended, drained)) if missed == 1 && !died && (drained || open == 1) => {
+            Some((task, ended, drained)) if missed == 1 && !died && (drained || is_only) => {
                 Last::Ended(task, ended)
             }
-            _ => Last::Unclear,
+            _ => Last::Doubted,
         }
     }
 }
@@ -101,12 +127,10 @@ impl Mcp {
 enum Last {
     /// It ended at this task.
     Ended(TaskId, SessionKey),
-    /// No task that lives misses a client of the grant or has another one, and these are all: if the client was here
-    /// before, its stream went down with its task.
-    WentDown {
-        living: Vec<TaskId>,
-    },
-    /// A task does not answer, which may be dead.
+    /// It went down with its task, or may be one of several: it will never be known.
+    Doubted,
+    /// A task does not answer, which may be dead; or this one does not know yet which there are.
     Untold,
-    Unclear,
+    /// A task does not say what it knows.
+    Unknown,
 }

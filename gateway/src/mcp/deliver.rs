@@ -19,7 +19,6 @@ use crate::mcp::dispatch::Mcp;
 use crate::mcp::durable::outcome_unknown;
 use crate::mcp::envelope::RequestId;
 use crate::mcp::hear::Worker;
-use crate::mcp::lost::Place;
 use crate::mcp::running::{RunningCall, Step};
 use crate::mcp::sse;
 use crate::mcp::wheel::{AWAITED_FOR, Hold};
@@ -103,20 +102,6 @@ impl Drop for Errand {
     }
 }
 
-impl Outlet {
-    /// The stream, and the task that holds it.
-    fn place(&self, me: TaskId) -> Place {
-        let holder = match &self.holder {
-            Holder::Here(_) => me,
-            Holder::At(task, _) => *task,
-        };
-        Place {
-            session: self.session,
-            holder,
-        }
-    }
-}
-
 impl Mcp {
     /// This task's name in the URL that HTTP+SSE clients POST to.
     pub fn task(&self) -> TaskId {
@@ -144,7 +129,7 @@ impl Mcp {
                 session,
                 holder,
             };
-            if let Some(hold) = self.wheel.hold(session) {
+            if let Some(hold) = self.wheel.hold(session, request) {
                 return Some(outlet(Holder::Here(hold)));
             }
             let whereabouts = if task == self.me {
@@ -229,13 +214,11 @@ impl Mcp {
         mut call: RunningCall,
     ) -> oneshot::Receiver<bool> {
         let mcp = Arc::clone(self);
-        let noted = self.note(grant, &outlet.request, outlet.place(self.me));
+        let noted = self.note(grant, &outlet.request);
         let (tell, told) = oneshot::channel();
         let mut tell = Some(tell);
         self.lifecycle.spawn(async move {
-            // Or did not come back to be told.
-            let mut is_told = false;
-            loop {
+            let is_told = loop {
                 let step = tokio::select! {
                     step = call.next() => step,
                     change = mcp.holder_changes(&outlet) => match change {
@@ -244,12 +227,11 @@ impl Mcp {
                         Change::Moved(from) => {
                             let next = mcp.outlet(outlet.session, Some(from), &outlet.request).await;
                             if let Some(next) = next {
-                                noted.moved(next.place(mcp.me));
                                 outlet = next;
                             }
                             continue;
                         }
-                        Change::Died => break,
+                        Change::Died => break false,
                     },
                 };
                 let (message, last) = match step {
@@ -262,17 +244,13 @@ impl Mcp {
                 let is_heard = tell.take().is_some_and(|tell| tell.send(sent).is_ok());
                 match delivered {
                     Delivered::Sent if last => return noted.over(),
-                    Delivered::Sent => noted.moved(outlet.place(mcp.me)),
-                    Delivered::Gone | Delivered::Down => {
-                        is_told |= is_heard || delivered == Delivered::Gone;
-                        break;
-                    }
+                    Delivered::Sent => noted.is_slow(),
+                    Delivered::Gone | Delivered::Down => break is_heard,
                 }
-            }
+            };
             let session = outlet.session.text();
             tracing::info!(%session, "the stream of a call is gone; its result is dropped");
-            is_told |= tell.is_some_and(|tell| tell.send(false).is_ok());
-            if is_told {
+            if is_told || tell.is_some_and(|tell| tell.send(false).is_ok()) {
                 noted.over();
             }
         });
@@ -329,7 +307,7 @@ impl Mcp {
             let is_over = !carried && whereabouts != Some(Whereabouts::Awaited);
             if last || is_over {
                 self.wheel.let_go(session, &work.name);
-            } else if self.wheel.hold_elsewhere(session, &work.name) {
+            } else if self.wheel.hold_elsewhere(session, &work) {
                 self.watch_over(from, session, work);
             }
         }

@@ -1,16 +1,17 @@
-//! Calls over HTTP+SSE whose stream goes down with its task.
+//! Calls over HTTP+SSE whose answers cannot reach their client any more.
 //!
 //! The transport gives a client no place to come back to, so a slow call is noted in the store under the grant of its
-//! client, with the task that holds the stream. A client that comes back, and is the only one of its grant, and is missed
-//! by no task that lives, had its stream on one that died: nothing that it asked before can be answered any more, and it
-//! is told so.
+//! client. Where the last stream of a client that comes back is not known, because it went down with its task or others of
+//! the grant are missed as well, nothing that was asked on it will be answered, and the client is told of every call that
+//! is noted. It passes over those of other clients: it did not ask for them, or its own request of that id is lost, too.
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-use crate::id::{self, TaskId};
+use crate::id;
 use crate::mcp::dispatch::Mcp;
 use crate::mcp::durable::{LOG_TIMEOUT, outcome_unknown};
 use crate::mcp::envelope::RequestId;
@@ -21,29 +22,22 @@ use crate::session::directory::SessionKey;
 #[derive(Debug)]
 pub(super) struct Noted(watch::Sender<State>);
 
-/// A stream, and the task that holds it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Place {
-    pub(super) session: SessionKey,
-    pub(super) holder: TaskId,
-}
-
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
-    /// At work, for this stream.
-    For(Place),
+    Fast,
+    Slow,
     Over,
 }
 
 impl Noted {
-    /// The answer is for this stream now.
-    pub(super) fn moved(&self, to: Place) {
-        let now = State::For(to);
-        self.0
-            .send_if_modified(|state| std::mem::replace(state, now) != now);
+    /// Its POST is answered already, so that the client waits for its stream alone.
+    pub(super) fn is_slow(&self) {
+        self.0.send_if_modified(|state| {
+            *state == State::Fast && std::mem::replace(state, State::Slow) == State::Fast
+        });
     }
 
-    /// The client has its answer, was told that none will come, or did not come back.
+    /// The client has its answer, or was told that none will come.
     pub(super) fn over(self) {
         self.0.send_replace(State::Over);
     }
@@ -51,8 +45,8 @@ impl Noted {
 
 impl Mcp {
     /// Has a call noted as soon as it is slow.
-    pub(super) fn note(self: &Arc<Self>, grant: &Arc<str>, request: &RequestId, at: Place) -> Noted {
-        let (tell, state) = watch::channel(State::For(at));
+    pub(super) fn note(self: &Arc<Self>, grant: &Arc<str>, request: &RequestId) -> Noted {
+        let (tell, state) = watch::channel(State::Fast);
         let (mcp, grant, request) = (Arc::clone(self), Arc::clone(grant), request.clone());
         self.lifecycle
             .spawn(async move { mcp.keep_note(&grant, &request, state).await });
@@ -62,71 +56,49 @@ impl Mcp {
     async fn keep_note(&self, grant: &str, request: &RequestId, mut state: watch::Receiver<State>) {
         tokio::select! {
             () = tokio::time::sleep(self.slow_after) => {}
-            over = state.wait_for(|state| *state == State::Over) => if over.is_ok() {
-                return;
-            },
+            state = state.wait_for(|state| *state != State::Fast) => {
+                if state.is_ok_and(|state| *state == State::Over) {
+                    return;
+                }
+            }
         }
         let name = id::base64url(&id::random::<9>());
-        loop {
-            let now = *state.borrow_and_update();
-            let written = match now {
-                State::For(Place { session, holder }) => {
-                    let at = (session, holder);
-                    let note = self.log.note_open(grant, &name, request.as_json(), at);
-                    timeout(LOG_TIMEOUT, note).await
-                }
-                State::Over => {
-                    let names = std::slice::from_ref(&name);
-                    timeout(LOG_TIMEOUT, self.log.forget_open(grant, names)).await
-                }
-            };
-            if !matches!(written, Ok(Ok(()))) {
-                tracing::warn!(
-                    "a slow call over HTTP+SSE is not noted as it is; should its task die, its client may not be told"
-                );
-            }
-            if now == State::Over || state.changed().await.is_err() {
-                return;
-            }
+        let written = timeout(LOG_TIMEOUT, self.log.note_open(grant, &name, request.as_json())).await;
+        if !matches!(written, Ok(Ok(()))) {
+            tracing::warn!(
+                "a slow call over HTTP+SSE is not noted; should its stream be lost, its client is not told"
+            );
+        }
+        if state.wait_for(|state| *state == State::Over).await.is_err() {
+            return;
+        }
+        let forgotten = timeout(LOG_TIMEOUT, self.log.forget_open(grant, &name)).await;
+        if !matches!(forgotten, Ok(Ok(()))) {
+            tracing::warn!("a call over HTTP+SSE that is over stays noted for a while");
         }
     }
 
-    /// Tells the only client of a grant, which came back, of its calls whose stream went down with its task; `living`: all
-    /// tasks but those. If there are calls of more than one such stream, it may be another client that comes back first,
-    /// and nobody is told.
-    pub(super) async fn tell_lost(self: &Arc<Self>, grant: &str, session: SessionKey, living: &[TaskId]) {
+    /// What tells a client of a grant, which comes back with the stream of `session`, that the calls are lost which it may
+    /// have asked for before. `None`: the store does not say. The notes stay, for the other clients of the grant.
+    pub(super) async fn lost(&self, grant: &str, session: SessionKey) -> Option<Bytes> {
         let open = match timeout(LOG_TIMEOUT, self.log.open(grant)).await {
             Ok(Ok(open)) => open,
             Ok(Err(error)) => return note_unreadable(&error),
             Err(_) => return note_unreadable(&"no answer in time"),
         };
-        let gone = open.iter().filter(|(_, call)| !living.contains(&call.holder));
-        let lost: Vec<_> = gone.collect();
-        let Some((_, first)) = lost.first() else {
-            return;
-        };
-        if lost.iter().any(|(_, call)| call.session != first.session) {
-            return;
-        }
-        let ids = lost
-            .iter()
-            .filter_map(|(_, call)| RequestId::from_json(&call.request_id));
+        let asked_since = self.wheel.at_work(session);
+        let lost = open.iter().filter(|call| !asked_since.contains(&call.request_id));
+        let ids = lost.filter_map(|call| RequestId::from_json(&call.request_id));
         let told: Vec<u8> = ids.flat_map(|id| sse::message(&outcome_unknown(&id))).collect();
-        if told.is_empty() || !self.wheel.send(session, &told) {
-            return;
+        if !told.is_empty() {
+            let session = session.text();
+            tracing::warn!(%session, "a client is told that what it asked on its last stream may be lost");
         }
-        tracing::warn!(
-            calls = lost.len(),
-            "a client was told of calls whose stream went down with its task"
-        );
-        let names: Vec<String> = lost.iter().map(|(name, _)| name.clone()).collect();
-        let forgotten = timeout(LOG_TIMEOUT, self.log.forget_open(grant, &names)).await;
-        if !matches!(forgotten, Ok(Ok(()))) {
-            tracing::warn!("a client may be told again of calls whose stream went down with its task");
-        }
+        Some(told.into())
     }
 }
 
-fn note_unreadable(error: &dyn std::fmt::Display) {
+fn note_unreadable(error: &dyn std::fmt::Display) -> Option<Bytes> {
     tracing::warn!(%error, "the slow calls of a client that came back are not readable; it waits for their answers");
+    None
 }

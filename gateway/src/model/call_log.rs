@@ -23,16 +23,11 @@ pub struct CallRow {
     pub expires_at: i64,
 }
 
-/// A slow call over HTTP+SSE, whose client has no place to come back to: the stream for its answer is gone with the task
-/// that holds it.
+/// A slow call over HTTP+SSE, whose client has no place to come back to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OpenCall {
-    /// The key of the session of that stream, as text.
-    pub session: String,
     /// The JSON-RPC id of the request, as JSON text.
     pub request_id: String,
-    /// The task that holds the stream.
-    pub holder: TaskId,
     /// Seconds since the Unix epoch: the call is over by then.
     pub expires_at: i64,
 }

@@ -132,32 +132,24 @@ impl CallLog {
         Ok(writer)
     }
 
-    /// Notes a slow call over HTTP+SSE under the grant of its client, which has no place in a log to come back to, or that
-    /// its stream is held by another task now.
-    pub async fn note_open(
-        &self,
-        grant: &str,
-        name: &str,
-        request_id: &str,
-        (session, holder): (SessionKey, TaskId),
-    ) -> Result<(), StoreError> {
+    /// Notes a slow call over HTTP+SSE under the grant of its client, which has no place in a log to come back to. `name`
+    /// is for this call alone.
+    pub async fn note_open(&self, grant: &str, name: &str, request_id: &str) -> Result<(), StoreError> {
         let call = OpenCall {
-            session: session.text(),
             request_id: request_id.to_owned(),
-            holder,
             expires_at: self.in_future(self.call_budget + TOLD_FOR),
         };
         self.store.note_open_call(grant, name, &call).await
     }
 
-    /// Such calls are over.
-    pub async fn forget_open(&self, grant: &str, names: &[String]) -> Result<(), StoreError> {
+    /// Such a call is over.
+    pub async fn forget_open(&self, grant: &str, name: &str) -> Result<(), StoreError> {
         let expires_at = self.in_future(self.call_budget + TOLD_FOR);
-        self.store.forget_open_calls(grant, names, expires_at).await
+        self.store.forget_open_call(grant, name, expires_at).await
     }
 
-    /// Such calls of a grant, by name: those that are at work, and those that ended with their task.
-    pub async fn open(&self, grant: &str) -> Result<Vec<(String, OpenCall)>, StoreError> {
+    /// Such calls of a grant: those that are at work, and those whose client has no answer.
+    pub async fn open(&self, grant: &str) -> Result<Vec<OpenCall>, StoreError> {
         self.store.open_calls(grant).await
     }
 

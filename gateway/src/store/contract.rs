@@ -205,7 +205,7 @@ engines! {
         a_log_keeps_its_events_in_order_and_ends_once
         an_event_is_written_by_one_of_50_racers
         a_log_that_has_expired_or_skips_a_number_takes_nothing
-        open_calls_of_50_racers_undo_nothing_and_what_a_dead_task_left_goes_in_the_end
+        open_calls_of_50_racers_undo_nothing_and_what_was_left_goes_in_the_end
     }
     fleet {
         a_fleet_that_nobody_wrote_is_empty_and_the_first_write_makes_it

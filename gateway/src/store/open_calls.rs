@@ -1,5 +1,5 @@
-//! The slow calls over HTTP+SSE that are open, in one row per grant: whoever comes back from a stream that went down with
-//! its task is told of them.
+//! The slow calls over HTTP+SSE that are open, in one row per grant: whoever comes back from a stream that is not known any
+//! more is told of them.
 
 use aws_sdk_dynamodb::types::AttributeValue;
 
@@ -13,7 +13,7 @@ use crate::model::call_log::OpenCall;
 const CALL: &str = "call:";
 
 impl Store {
-    /// Notes a call under a grant, or that another task holds its stream. `name` is for this call alone.
+    /// Notes a call under a grant. `name` is for this call alone.
     pub async fn note_open_call(&self, grant: &str, name: &str, call: &OpenCall) -> Result<()> {
         let key = keys::open_calls(grant);
         let fields = AttributeValue::M(item::encode(key.kind, call)?);
@@ -23,13 +23,11 @@ impl Store {
             .map(drop)
     }
 
-    /// Takes calls out that are over, and then what was left behind by tasks that died. `expires_at` (seconds since the
+    /// Takes a call out that is over, and then what was left behind. `expires_at` (seconds since the
     /// Unix epoch): when the others are over, at the latest.
-    pub async fn forget_open_calls(&self, grant: &str, names: &[String], expires_at: i64) -> Result<()> {
-        let mut row = Item::new();
-        for names in names.chunks(MAX_REMOVED) {
-            row = self.remove_open_calls(grant, names, expires_at).await?;
-        }
+    pub async fn forget_open_call(&self, grant: &str, name: &str, expires_at: i64) -> Result<()> {
+        let names = [name.to_owned()];
+        let row = self.remove_open_calls(grant, &names, expires_at).await?;
         let calls = to_calls(keys::open_calls(grant).kind, &row);
         let over = calls.filter(|(_, call)| call.expires_at <= self.now());
         let over: Vec<String> = over.map(|(name, _)| name).take(MAX_REMOVED).collect();
@@ -47,12 +45,12 @@ impl Store {
         self.change(&keys::open_calls(grant), change).await
     }
 
-    /// The slow calls that are open under a grant, by name, and those whose task died in the middle.
-    pub async fn open_calls(&self, grant: &str) -> Result<Vec<(String, OpenCall)>> {
+    /// The slow calls that are open under a grant, and those whose client has no answer.
+    pub async fn open_calls(&self, grant: &str) -> Result<Vec<OpenCall>> {
         let key = keys::open_calls(grant);
         let row = self.0.db.get(&key).await?.unwrap_or_default();
-        let calls = to_calls(key.kind, &row);
-        Ok(calls.filter(|(_, call)| call.expires_at > self.now()).collect())
+        let calls = to_calls(key.kind, &row).map(|(_, call)| call);
+        Ok(calls.filter(|call| call.expires_at > self.now()).collect())
     }
 }
 

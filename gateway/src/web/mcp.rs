@@ -152,16 +152,16 @@ async fn open_stream(app: &App, principal: &Arc<Principal>, request: Request) ->
             let task = app.mcp.task();
             let endpoint = sse::endpoint(&format!("{MESSAGES}?sessionId={id}&task={task}"));
             // Only a client that has been served before knows the version.
-            let news = if headers.contains_key(PROTOCOL_VERSION) {
-                app.mcp.welcome_back(&principal.grant, session.key);
-                app.mcp.list_may_have_changed()
+            let (lost, news) = if headers.contains_key(PROTOCOL_VERSION) {
+                let lost = app.mcp.welcome_back(&principal.grant, session.key).await;
+                (lost, app.mcp.list_may_have_changed())
             } else {
-                Bytes::new()
+                (Bytes::new(), Bytes::new())
             };
             let owner = session.sealed.owner;
             let kind = StreamKind::HttpSse { owner };
             IdleStream {
-                first: [sse::retry(kind.retry()), endpoint, news].concat().into(),
+                first: [sse::retry(kind.retry()), lost, endpoint, news].concat().into(),
                 kind,
                 session: session.key,
                 grant: Arc::clone(&principal.grant),

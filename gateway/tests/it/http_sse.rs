@@ -6,8 +6,10 @@ use std::time::{Duration, Instant};
 use gateway::id::TaskId;
 use gateway::lifecycle::Stopped;
 use gateway::model::call_log::OpenCall;
+use gateway::model::fleet::TaskEntry;
 use reqwest::{Method, Response};
 use serde_json::{Value, json};
+use tokio::net::TcpListener;
 
 use crate::support::raw::Raw;
 use crate::support::{Setup, TestApp};
@@ -262,30 +264,119 @@ async fn a_post_is_accepted_when_the_answer_is_on_its_way_and_a_call_whose_strea
     );
 }
 
-/// Notes a call as a task that is gone left it, for a stream that it held.
-async fn leave_note(app: &TestApp, grant: &str, session: &str) {
+/// Notes a call as a task that is gone left it.
+async fn leave_note(app: &TestApp, grant: &str, id: u32) {
     let call = OpenCall {
-        session: session.to_owned(),
-        request_id: "6".to_owned(),
-        holder: TaskId::random(),
+        request_id: id.to_string(),
         expires_at: app.clock.unix_seconds() + 600,
     };
-    let noted = app.app.store.note_open_call(grant, session, &call).await;
+    let noted = app.app.store.note_open_call(grant, &call.request_id, &call).await;
     noted.unwrap();
 }
 
-/// T48. The transport has no place to come back to.
+/// What a client that comes back is told before it learns where to POST.
+async fn told_first(back: &mut Raw) -> String {
+    back.endpoint().await;
+    let (told, _) = back.received.split_once("event: endpoint").unwrap();
+    told.to_owned()
+}
+
+/// T48. The transport has no place to come back to, and clients of one grant cannot be told apart: each is told of all.
 #[tokio::test]
-async fn a_client_whose_stream_went_down_with_its_task_is_told_of_its_calls_when_it_is_back() {
+async fn clients_whose_streams_went_down_with_their_task_are_told_of_their_calls_when_they_are_back() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    leave_note(&one, &one.claims("1001", "/mcp", 0).sid, 6).await;
+    let mut there = Raw::open_stream(&one, &token, None, "/mcp").await;
+    there.endpoint().await;
+    let mut back = Vec::new();
+    for _ in 0..2 {
+        let mut next = Raw::come_back(&two, &token).await;
+        let told = told_first(&mut next).await;
+        assert!(
+            told.contains(&result(6)) && told.contains("outcome_unknown"),
+            "{told}"
+        );
+        back.push(next);
+    }
+    // Nobody is told while it is not away.
+    for (mut stream, told) in [(there, 0), (back.remove(0), 1)] {
+        assert!(stream.stays_open(4 * MOMENT).await);
+        let received = stream.received;
+        assert_eq!(received.matches(&result(6)).count(), told, "{received}");
+    }
+}
+
+/// Nothing is sent that may be another's, so each is told that its call is lost.
+#[tokio::test]
+async fn clients_of_one_grant_that_lose_their_streams_at_once_are_told_of_their_calls() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let mut streams = Vec::new();
+    for id in [7, 8] {
+        let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+        let endpoint = stream.endpoint().await;
+        begin(&two, &endpoint, &token, slow(id, 2_000)).await;
+        streams.push(stream);
+    }
+    tokio::time::sleep(SECOND / 2).await;
+    streams.clear();
+    empty(&one).await;
+    for _ in 0..2 {
+        let mut next = Raw::come_back(&two, &token).await;
+        let told = told_first(&mut next).await;
+        assert!(told.contains(&result(7)) && told.contains(&result(8)), "{told}");
+        assert!(next.stays_open(2 * SECOND).await);
+        assert!(!next.received.contains("done after"), "{}", next.received);
+    }
+}
+
+/// A client that is not told at once goes on meanwhile, and counts its calls like the other clients of its grant.
+#[tokio::test]
+async fn a_client_is_told_later_where_a_dead_task_is_silent_but_not_of_what_it_has_asked_since() {
     let (one, two) = two_tasks().await;
     let token = one.token("1001");
     let grant = one.claims("1001", "/mcp", 0).sid;
-    leave_note(&one, &grant, "gone").await;
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let entry = TaskEntry {
+        address: silent.local_addr().unwrap().to_string(),
+        started: one.clock.unix_seconds(),
+        seen: one.clock.unix_seconds(),
+        beat: 1,
+    };
+    let known = two.app.store.beat(TaskId::random(), &entry, &[]).await.unwrap();
+    while two.app.peers.tasks().len() + 1 < known.tasks.len() {
+        tokio::time::sleep(MOMENT).await;
+    }
+    for id in [5, 6] {
+        leave_note(&one, &grant, id).await;
+    }
     let mut next = Raw::come_back(&two, &token).await;
-    let received = next.read_until(&result(6), SECOND).await;
-    assert!(received.contains("outcome_unknown"), "{received}");
-    tokio::time::sleep(4 * MOMENT).await;
-    assert_eq!(two.app.store.open_calls(&grant).await.unwrap(), [], "once");
+    let endpoint = next.endpoint().await;
+    begin(&one, &endpoint, &token, slow(6, 6_000)).await;
+    assert!(!next.received.contains("outcome_unknown"), "{}", next.received);
+    drop(silent);
+    next.read_until(&result(5), 5 * SECOND).await;
+    next.read_until("done after 6000 ms", 7 * SECOND).await;
+    assert_eq!(next.received.matches(&result(6)).count(), 1, "{}", next.received);
+}
+
+/// Its POST is answered, so nothing else will tell the client.
+#[tokio::test]
+async fn a_call_that_has_said_something_is_noted_before_it_is_slow() {
+    let app = Setup::default().env("TEST_TOOLS", "1").env("SLOW_AFTER", "30000");
+    let app = app.start().await;
+    let token = app.token("1001");
+    let grant = app.claims("1001", "/mcp", 0).sid;
+    let mut stream = Raw::open_stream(&app, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    let mut call = slow(7, 20_000);
+    call["params"]["arguments"]["steps"] = json!(99);
+    call["params"]["_meta"] = json!({"progressToken": "p"});
+    begin(&app, &endpoint, &token, call).await;
+    stream.read_until("notifications/progress", SECOND).await;
+    tokio::time::sleep(2 * MOMENT).await;
+    assert_eq!(app.app.store.open_calls(&grant).await.unwrap().len(), 1);
 }
 
 #[tokio::test]
@@ -304,30 +395,6 @@ async fn so_is_one_whose_call_another_task_is_at_work_for() {
 }
 
 #[tokio::test]
-async fn a_client_that_may_be_another_one_is_told_of_no_call() {
-    for doubt in ["another is missed", "another is here", "another has lost calls"] {
-        let (one, two) = two_tasks().await;
-        let token = one.token("1001");
-        let grant = one.claims("1001", "/mcp", 0).sid;
-        leave_note(&one, &grant, "gone").await;
-        let mut other = None;
-        if doubt == "another has lost calls" {
-            leave_note(&one, &grant, "gone, too").await;
-        } else {
-            let stream = other.insert(Raw::open_stream(&one, &token, None, "/mcp").await);
-            stream.endpoint().await;
-        }
-        if doubt == "another is missed" {
-            drop(other.take());
-            empty(&one).await;
-        }
-        let mut next = Raw::come_back(&two, &token).await;
-        assert!(next.stays_open(SECOND).await, "{doubt}");
-        assert!(!next.received.contains("outcome_unknown"), "{}", next.received);
-    }
-}
-
-#[tokio::test]
 async fn a_call_that_is_answered_leaves_no_note() {
     let (one, two) = two_tasks().await;
     let token = one.token("1001");
@@ -337,10 +404,8 @@ async fn a_call_that_is_answered_leaves_no_note() {
     begin(&two, &endpoint, &token, slow(7, 1_000)).await;
     tokio::time::sleep(SECOND / 2).await;
     let open = two.app.store.open_calls(&grant).await.unwrap();
-    let [(_, call)] = &open[..] else {
-        panic!("{open:?}")
-    };
-    assert_eq!((call.request_id.as_str(), call.holder), ("7", one.app.peers.me()));
+    let [call] = &open[..] else { panic!("{open:?}") };
+    assert_eq!(call.request_id, "7");
     stream.read_until(&result(7), 2 * SECOND).await;
     tokio::time::sleep(4 * MOMENT).await;
     assert_eq!(two.app.store.open_calls(&grant).await.unwrap(), []);
@@ -392,18 +457,16 @@ async fn a_task_that_stops_waits_for_a_client_that_another_task_works_for() {
 async fn a_call_of_the_task_that_had_the_stream_moves_to_the_next_one_while_it_is_at_work() {
     let (one, two) = two_tasks().await;
     let token = one.token("1001");
-    let grant = one.claims("1001", "/mcp", 0).sid;
     let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
     let endpoint = stream.endpoint().await;
-    begin(&one, &endpoint, &token, slow(7, 60_000)).await;
+    begin(&one, &endpoint, &token, slow(7, 6_000)).await;
     drop(stream);
     empty(&one).await;
     let mut next = Raw::come_back(&two, &token).await;
     next.endpoint().await;
     tokio::time::sleep(3 * SECOND).await;
-    let open = two.app.store.open_calls(&grant).await.unwrap();
-    let [(_, call)] = &open[..] else {
-        panic!("{open:?}")
-    };
-    assert_eq!(call.holder, two.app.peers.me());
+    // A drain ends a stream that nothing is at work for.
+    let answered = next.read_until("done after 6000 ms", 5 * SECOND);
+    let (stopped, _) = tokio::join!(two.drain(SECOND, 20 * SECOND), answered);
+    assert_eq!(stopped, Stopped::Clean);
 }

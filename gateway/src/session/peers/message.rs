@@ -111,7 +111,7 @@ pub enum Whereabouts {
 /// What a task knows of the clients of one grant whose streams of HTTP+SSE ended there.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Missed {
-    /// How many did not come back within the last minutes.
+    /// How many did not come back within the last minute.
     pub count: usize,
     /// The session of the one that is expected now; of many, the last.
     pub awaited: Option<SessionKey>,

@@ -8,12 +8,12 @@ import { until } from '../support/processes.mjs';
 
 /**
  * Opens `count` clients, of all kinds in turn, for two people in turn. Those of one person share its login, as windows of
- * one program do, unless each logs in for itself, as programs do (`own`).
+ * one program do.
  */
-export async function openAgents(stage, count, { own = false, ...options } = {}) {
+export async function openAgents(stage, count, options = {}) {
   const agents = [];
   for (let index = 0; index < count; index += 1) {
-    const login = stage.login(index % 2 === 0 ? 'ana' : 'ben', own ? index : undefined);
+    const login = stage.login(index % 2 === 0 ? 'ana' : 'ben');
     agents.push(await openAgent(stage.kinds[index % stage.kinds.length], stage.mcp, login, { relistens: true, ...options }));
   }
   await until('every stream', async () => agents.every(({ wire }) => wire.open >= 1));

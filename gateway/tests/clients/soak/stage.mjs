@@ -148,11 +148,10 @@ class Stage {
     this.gone.push(task);
   }
 
-  /** The login of a person, shared by all clients of that person that name no program of their own. */
-  login(name = 'ana', program = '') {
-    const key = `${name} ${program}`;
-    const known = this.#logins.get(key) ?? new Login(`${name}@example.com`);
-    this.#logins.set(key, known);
+  /** The login of a person, shared by all clients of that person. */
+  login(name = 'ana') {
+    const known = this.#logins.get(name) ?? new Login(`${name}@example.com`);
+    this.#logins.set(name, known);
     return known;
   }
 

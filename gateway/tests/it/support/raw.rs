@@ -75,7 +75,8 @@ impl Raw {
     /// The URL that a stream of HTTP+SSE names for its POSTs.
     pub async fn endpoint(&mut self) -> String {
         let text = self.read_until("\n\n\r\n", Duration::from_secs(1)).await;
-        let url = text.lines().find_map(|line| line.strip_prefix("data: "));
+        let mut data = text.lines().filter_map(|line| line.strip_prefix("data: "));
+        let url = data.find(|data| data.starts_with('/'));
         url.expect("an endpoint").to_owned()
     }
 

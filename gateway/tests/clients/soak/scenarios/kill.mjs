@@ -14,8 +14,7 @@ export default {
   real: { kills: 10, pauseMs: 15_000, slowMs: 12_000 },
   async run(stage, { kills, pauseMs, slowMs }) {
     const findings = new Findings();
-    // Where windows of one program share a login, the gateway cannot tell whose stream on HTTP+SSE comes back.
-    const agents = await openAgents(stage, 12, { own: true });
+    const agents = await openAgents(stage, 12);
     const load = new Load(agents, { perSecond: 15, slowMs, connectedOnly: true });
     const moments = [];
     for (let turn = 0; turn < kills; turn += 1) {
