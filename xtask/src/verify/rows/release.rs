@@ -30,11 +30,37 @@ pub(crate) fn revision(view: &View<'_>) -> Result<Finding, Unknown> {
     let holds = meant.revision.as_deref() == Some(&*runs);
     let actual = if holds { shown(meant) } else { actual };
     let finding = Finding::said(holds, shown(meant), actual);
-    Ok(match &meant.revision {
-        Some(revision) if meant.status == Status::Verified && !is_unfinished(&ledger, known) => {
-            finding.aws(update(view, &format!("--task-definition {revision}")))
+    Ok(back_to(view, &ledger, meant, &runs, finding))
+}
+
+/// With the way back to the revision that should run. `Err`: it runs, or nobody knows of one.
+pub(crate) fn way_back(view: &View<'_>, finding: Finding) -> Result<Finding, Finding> {
+    let (Ok(service), Ok(ledger)) = (existing(view), view.facts.ledger()) else {
+        return Err(finding);
+    };
+    let runs = text(service, "/services/0/taskDefinition");
+    match ledger.meant(view.digest) {
+        Some(meant) if meant.revision.as_ref() != Some(&runs) => {
+            Ok(back_to(view, &ledger, meant, &runs, finding))
         }
-        _ => finding.or_do(resume(view)),
+        _ => Err(finding),
+    }
+}
+
+/// The revision `runs` is there, and that of `meant` should be.
+fn back_to(view: &View<'_>, ledger: &Ledger, meant: &Entry, runs: &str, finding: Finding) -> Finding {
+    let known = ledger.of_revision(runs);
+    let revision = meant
+        .revision
+        .as_ref()
+        .filter(|_| meant.status == Status::Verified && !is_unfinished(ledger, known));
+    let Some(revision) = revision else {
+        return finding.or_do(resume(view));
+    };
+    let back = update(view, &format!("--task-definition {revision}"));
+    finding.aws(match known {
+        Some(_) => back,
+        None => format!("{back}\necs deregister-task-definition --task-definition {runs}"),
     })
 }
 

@@ -92,8 +92,13 @@ fn container(view: &View<'_>, expected: impl ToString, pointer: &str) -> Result<
     Ok(shaped(view, Finding::same(expected, actual)))
 }
 
-/// A revision cannot be changed: the way out is another one of the declared shape, with the image that runs.
+/// A revision cannot be changed. Where it is not the one that should run, the way out is that one; else another one of the
+/// declared shape, with the image that runs.
 fn shaped(view: &View<'_>, finding: Finding) -> Finding {
+    let finding = match release::way_back(view, finding) {
+        Ok(finding) => return finding,
+        Err(finding) => finding,
+    };
     let Some(output) = view.declared.outputs.get("task_definition_shape") else {
         return finding;
     };

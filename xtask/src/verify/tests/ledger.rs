@@ -304,3 +304,20 @@ fn a_release_that_is_on_its_way_is_only_meant_by_its_image() {
     assert_eq!(meant(Some('b')), Some(2));
     assert_eq!(ledger.head().map(|head| head.status), Some(Status::Pending));
 }
+
+/// Whoever runs a revision of his own by hand gets back to that of the release, which has the declared shape.
+#[test]
+fn the_way_out_of_a_revision_that_is_no_release_is_the_one_that_is() {
+    for (runs, fix) in [(9, "ecs update-service"), (2, "file://shape.json")] {
+        let mut facts = account(&["1 verified a", "2 verified b"], runs);
+        let container = "/taskDefinition/containerDefinitions/0/stopTimeout";
+        let definition = facts.value_mut("task definition").unwrap();
+        *definition.pointer_mut(container).unwrap() = json!(30);
+        let (_, advised) = said(&look(&facts, None), "E3");
+        assert!(advised.contains(fix), "{advised}");
+        let is_taken_away = advised.ends_with(&format!(
+            "deregister-task-definition --task-definition {FAMILY}:9"
+        ));
+        assert_eq!(is_taken_away, runs == 9, "{advised}");
+    }
+}
