@@ -1,8 +1,11 @@
-// Attributes of the deployed account, changed by hand one after the other: each is found by its id and nothing else, and
-// what is printed repairs it. Not among them is what only a new revision or deployment can repair, and what this
-// environment does not declare.
+// Attributes of the deployed account, changed by hand: each is found by its id and nothing else, and what is printed
+// repairs it. Not among them is what ministack does not keep or this environment does not declare.
 
 import { NAME, aws } from './stage.mjs';
+
+/** The parameter that has the digest of the released image. */
+const RELEASED = '/mcp-gateway/local/image-digest';
+const NO_IMAGE = `sha256:${'0'.repeat(64)}`;
 
 export const balancer = async () => (await aws('elbv2', 'describe-load-balancers', '--names', NAME)).LoadBalancers[0];
 export const targetGroup = async () =>
@@ -15,36 +18,115 @@ export const ofGroup = async (name, value) =>
   aws('elbv2', 'modify-target-group-attributes', '--target-group-arn', await targetGroup(), '--attributes', `Key=${name},Value=${value}`);
 const service = async (...args) => aws('ecs', 'update-service', '--cluster', NAME, '--service', NAME, ...args);
 const key = async () => (await aws('dynamodb', 'describe-table', '--table-name', `${NAME}-tokens`)).Table.SSEDescription.KMSMasterKeyArn;
+const described = async () => (await aws('ecs', 'describe-services', '--cluster', NAME, '--services', NAME)).services[0];
+const definition = async () => {
+  const { taskDefinition, tags } = await aws('ecs', 'describe-task-definition', '--include', 'TAGS', '--task-definition', (await described()).taskDefinition);
+  return { ...taskDefinition, tags };
+};
+/** A role of the running revision. */
+const role = async (name) => (await definition())[name].split('/').at(-1);
 
-/** The id that finds it, and the change. */
+const policy = (Effect) => JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect, Action: '*', Resource: '*' }] });
+const release = (digest) => aws('ssm', 'put-parameter', '--overwrite', '--type', 'String', '--name', RELEASED, '--value', digest);
+
+/** Changes by the id that finds each. `undo`: what is printed only shows where to look. */
 export const CHANGES = [
-  ['B11', () => service('--enable-execute-command')],
-  ['F3', () => aws('ecr', 'put-image-tag-mutability', '--repository-name', NAME, '--image-tag-mutability', 'MUTABLE')],
-  ['F4', () => aws('ecr', 'put-image-scanning-configuration', '--repository-name', NAME, '--image-scanning-configuration', 'scanOnPush=false')],
-  ['H3', () => ofBalancer('client_keep_alive.seconds', '3600')],
-  ['H4', () => ofBalancer('routing.http2.enabled', 'false')],
-  ['H5', () => ofBalancer('routing.http.drop_invalid_header_fields.enabled', 'false')],
-  ['H6', () => ofBalancer('routing.http.desync_mitigation_mode', 'monitor')],
-  ['I1', async () => aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTPS'), '--ssl-policy', 'ELBSecurityPolicy-2016-08')],
-  ['I4', async () => aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTP'), '--default-actions', JSON.stringify([{ Type: 'redirect', RedirectConfig: { Protocol: 'HTTPS', Port: '443', StatusCode: 'HTTP_302' } }]))],
-  ['I5', async () => {
+  { id: 'B11', change: () => service('--enable-execute-command') },
+  { id: 'B12', change: async () => {
+    const { subnets, securityGroups, assignPublicIp } = (await described()).networkConfiguration.awsvpcConfiguration;
+    await service('--network-configuration', JSON.stringify({ awsvpcConfiguration: { subnets: subnets.slice(1), securityGroups, assignPublicIp } }));
+  } },
+  { id: 'F3', change: () => aws('ecr', 'put-image-tag-mutability', '--repository-name', NAME, '--image-tag-mutability', 'MUTABLE') },
+  { id: 'F4', change: () => aws('ecr', 'put-image-scanning-configuration', '--repository-name', NAME, '--image-scanning-configuration', 'scanOnPush=false') },
+  { id: 'F6', change: () => {
+    const rule = { rulePriority: 1, selection: { tagStatus: 'any', countType: 'imageCountMoreThan', countNumber: 5 }, action: { type: 'expire' } };
+    return aws('ecr', 'put-lifecycle-policy', '--repository-name', NAME, '--lifecycle-policy-text', JSON.stringify({ rules: [rule] }));
+  } },
+  { id: 'G1', change: () => aws('secretsmanager', 'delete-secret', '--secret-id', `${NAME}/session-secret`, '--recovery-window-in-days', '7') },
+  { id: 'G2',
+    change: async () => aws('iam', 'put-role-policy', '--role-name', await role('executionRoleArn'), '--policy-name', 'rehearsal', '--policy-document', policy('Deny')),
+    undo: async () => aws('iam', 'delete-role-policy', '--role-name', await role('executionRoleArn'), '--policy-name', 'rehearsal') },
+  { id: 'G5',
+    change: async () => aws('iam', 'put-role-policy', '--role-name', await role('taskRoleArn'), '--policy-name', 'rehearsal', '--policy-document', policy('Allow')),
+    undo: async () => aws('iam', 'delete-role-policy', '--role-name', await role('taskRoleArn'), '--policy-name', 'rehearsal') },
+  { id: 'H3', change: () => ofBalancer('client_keep_alive.seconds', '3600') },
+  { id: 'H4', change: () => ofBalancer('routing.http2.enabled', 'false') },
+  { id: 'H5', change: () => ofBalancer('routing.http.drop_invalid_header_fields.enabled', 'false') },
+  { id: 'H6', change: () => ofBalancer('routing.http.desync_mitigation_mode', 'monitor') },
+  { id: 'H8', change: () => ofBalancer('access_logs.s3.enabled', 'false') },
+  { id: 'I1', change: async () => aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTPS'), '--ssl-policy', 'ELBSecurityPolicy-2016-08') },
+  { id: 'I4', change: async () => aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTP'), '--default-actions', JSON.stringify([{ Type: 'redirect', RedirectConfig: { Protocol: 'HTTPS', Port: '443', StatusCode: 'HTTP_302' } }])) },
+  { id: 'I5', change: async () => {
     const { Rules } = await aws('elbv2', 'describe-rules', '--listener-arn', await listener('HTTPS'));
     const { RuleArn } = Rules.find(({ Conditions }) => Conditions[0]?.Field === 'host-header');
     await aws('elbv2', 'modify-rule', '--rule-arn', RuleArn, '--conditions', JSON.stringify([{ Field: 'host-header', HostHeaderConfig: { Values: ['*.example.com'] } }]));
-  }],
-  ['I6', async () => aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTPS'), '--default-actions', JSON.stringify([{ Type: 'fixed-response', FixedResponseConfig: { StatusCode: '404', ContentType: 'text/plain', MessageBody: '' } }]))],
-  ['J5', () => ofGroup('load_balancing.algorithm.type', 'least_outstanding_requests')],
-  ['K2', async () => {
-    const { services: [{ networkConfiguration }] } = await aws('ecs', 'describe-services', '--cluster', NAME, '--services', NAME);
-    const [group] = networkConfiguration.awsvpcConfiguration.securityGroups;
+  } },
+  { id: 'I6', change: async () => aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTPS'), '--default-actions', JSON.stringify([{ Type: 'fixed-response', FixedResponseConfig: { StatusCode: '404', ContentType: 'text/plain', MessageBody: '' } }])) },
+  { id: 'J5', change: () => ofGroup('load_balancing.algorithm.type', 'least_outstanding_requests') },
+  { id: 'K2', change: async () => {
+    const [group] = (await described()).networkConfiguration.awsvpcConfiguration.securityGroups;
     await aws('ec2', 'authorize-security-group-ingress', '--group-id', group, '--protocol', 'tcp', '--port', '3000', '--cidr', '0.0.0.0/0');
-  }],
-  ['K4', () => aws('cloudwatch', 'disable-alarm-actions', '--alarm-names', `${NAME}-cpu`)],
-  ['K6', async () => {
+  } },
+  { id: 'K4', change: () => aws('cloudwatch', 'disable-alarm-actions', '--alarm-names', `${NAME}-cpu`) },
+  { id: 'K5',
+    change: () => aws('cloudwatch', 'set-alarm-state', '--alarm-name', `${NAME}-cpu`, '--state-value', 'ALARM', '--state-reason', 'a rehearsal'),
+    undo: () => aws('cloudwatch', 'set-alarm-state', '--alarm-name', `${NAME}-cpu`, '--state-value', 'OK', '--state-reason', 'a rehearsal') },
+  { id: 'K6', change: async () => {
     const { logGroups: [{ logGroupName }] } = await aws('logs', 'describe-log-groups', '--log-group-name-prefix', '/mcp-gateway/local');
     return aws('logs', 'put-retention-policy', '--log-group-name', logGroupName, '--retention-in-days', '1');
-  }],
-  ['M1', () => aws('dynamodb', 'update-table', '--table-name', `${NAME}-sessions`, '--billing-mode', 'PROVISIONED', '--provisioned-throughput', 'ReadCapacityUnits=5,WriteCapacityUnits=5')],
-  ['M2', () => aws('dynamodb', 'update-time-to-live', '--table-name', `${NAME}-sessions`, '--time-to-live-specification', 'Enabled=false,AttributeName=expires_at')],
-  ['M6', async () => aws('kms', 'disable-key-rotation', '--key-id', await key())],
+  } },
+  { id: 'M1', change: () => aws('dynamodb', 'update-table', '--table-name', `${NAME}-sessions`, '--billing-mode', 'PROVISIONED', '--provisioned-throughput', 'ReadCapacityUnits=5,WriteCapacityUnits=5') },
+  { id: 'M2', change: () => aws('dynamodb', 'update-time-to-live', '--table-name', `${NAME}-sessions`, '--time-to-live-specification', 'Enabled=false,AttributeName=expires_at') },
+  { id: 'M5', change: () => aws('dynamodb', 'update-table', '--table-name', `${NAME}-sessions`, '--sse-specification', 'Enabled=false') },
+  { id: 'M6', change: async () => aws('kms', 'disable-key-rotation', '--key-id', await key()) },
+];
+
+/** Takes the first target out of the rotation, or back in. */
+let first;
+async function target(verb) {
+  const group = await targetGroup();
+  first ??= (await aws('elbv2', 'describe-target-health', '--target-group-arn', group)).TargetHealthDescriptions[0].Target;
+  await aws('elbv2', verb, '--target-group-arn', group, '--targets', `Id=${first.Id},Port=${first.Port}`);
+}
+
+/** What a revision is registered with. */
+const REGISTERED = ['family', 'taskRoleArn', 'executionRoleArn', 'networkMode', 'containerDefinitions', 'volumes', 'requiresCompatibilities', 'cpu', 'memory', 'runtimePlatform', 'tags'];
+
+async function register(revision) {
+  const input = Object.fromEntries(REGISTERED.filter((name) => revision[name] !== undefined).map((name) => [name, revision[name]]));
+  return (await aws('ecs', 'register-task-definition', '--cli-input-json', JSON.stringify(input))).taskDefinition.taskDefinitionArn;
+}
+
+/** The revision that runs, changed and run. */
+const revised = (id, alter) => ({ id, change: async () => {
+  const revision = await definition();
+  const [container] = revision.containerDefinitions;
+  Object.assign(revision, alter(container, revision));
+  await service('--task-definition', await register(revision));
+} });
+
+/** Those that replace tasks or targets, or are a second symptom of one above. */
+export const MOVES = [
+  { id: 'A4', change: () => release(NO_IMAGE) },
+  { id: 'B3', change: async () => service('--task-definition', await register(await definition())) },
+  { id: 'D2', change: () => release(NO_IMAGE), undo: async () => release((await definition()).containerDefinitions[0].image.split('@')[1]) },
+  { id: 'J6', change: () => target('deregister-targets'), undo: () => target('register-targets') },
+];
+
+/** The same of the task definition. */
+export const REVISIONS = [
+  { id: 'E1', change: async () => register(await definition()) },
+  revised('E2', (container) => { [container.image] = container.image.split('@'); }),
+  revised('E3', (container) => { container.stopTimeout = 30; }),
+  revised('E4', (container) => { container.readonlyRootFilesystem = false; }),
+  revised('E5', (container) => { container.logConfiguration.options.mode = 'blocking'; }),
+  revised('E6', ({ secrets }) => { secrets[0].valueFrom = secrets[1].valueFrom; }),
+  revised('E7', () => ({ runtimePlatform: { cpuArchitecture: 'ARM64', operatingSystemFamily: 'LINUX' } })),
+  revised('E8', (_, { executionRoleArn }) => ({ taskRoleArn: executionRoleArn })),
+  { id: 'E9', change: async () => aws('ecs', 'tag-resource', '--resource-arn', (await described()).taskDefinition, '--tags', 'key=release,value=0') },
+  revised('E11', () => ({ cpu: '1024', memory: '4096' })),
+  revised('E12', (container) => { container.healthCheck.timeout = 2; }),
+  revised('E13', (container) => { container.command = ['check']; }),
+  revised('E14', (container) => { container.ulimits[0].softLimit = 1024; }),
+  revised('E15', (container) => { container.environment.push({ name: 'DEBUG', value: '1' }); }),
 ];

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 
 import { ADDRESS, startFront } from '../../../../xtask/probe/support/front.mjs';
 import { until } from '../support/processes.mjs';
-import { CHANGES, balancer, listener, ofBalancer, ofGroup, targetGroup } from './changes.mjs';
+import { CHANGES, MOVES, REVISIONS, balancer, listener, ofBalancer, ofGroup, targetGroup } from './changes.mjs';
 import { AWS, ENVIRONMENT, HOSTS, MCP, NAME, ROOT, authority, aws, run } from './stage.mjs';
 
 /** The account's side of everything in front of the gateway. */
@@ -46,6 +46,14 @@ const repair = (found) => Promise.all([...new Set(found.map(({ fix }) => fix))].
 
 const shown = (found) => found.map(({ id, what, actual, reason }) => `${id} ${what}: ${actual ?? reason}`).join('; ') || 'nothing';
 
+const groupsOf = (changes) => [...new Set(changes.map(({ id }) => id[0]))].join('');
+
+/** The first change of each group, then the second, ... */
+const rounds = (changes) => {
+  const groups = [...groupsOf(changes)].map((group) => changes.filter(({ id }) => id[0] === group));
+  return Array.from({ length: Math.max(...groups.map(({ length }) => length)) }, (_, round) => groups.flatMap((group) => group.slice(round, round + 1)));
+};
+
 /** A step for each. */
 export function symptoms(xtask) {
   const failing = async (groups, ...more) => {
@@ -56,6 +64,16 @@ export function symptoms(xtask) {
     const rest = await failing(groups);
     findings.check(rest.length === 0 ? 'after the repair 0 fail' : `after the repair: ${shown(rest)}`, rest.length === 0);
   };
+  /** Makes changes, each of another group, and expects what was repaired before to be so. */
+  const changeAndRepair = async (findings, changes, settle = () => {}) => {
+    for (const { change } of changes) await change();
+    await settle();
+    const found = await failing(groupsOf(changes));
+    findings.check(`found: ${shown(found)}`, found.map(({ id }) => id).join() === changes.map(({ id }) => id).join());
+    const looks = changes.filter(({ undo }) => undo);
+    for (const { undo } of looks) await undo();
+    await repair(found.filter((one) => !looks.some(({ id }) => id === one.id)));
+  };
   const ofAccount = SYMPTOMS.map(([name, ids, harm]) => [name, `found as ${ids.join(' and ')} and nothing else, and repaired by the command that is printed`, async (findings) => {
     await harm();
     const found = await failing(GROUPS);
@@ -65,15 +83,25 @@ export function symptoms(xtask) {
   }]);
   return [
     ...ofAccount,
-    [`${CHANGES.length} further attributes, one after the other`, 'each change is found by its id and nothing else, and repaired by the command that is printed', async (findings) => {
-      for (const [id, change] of CHANGES) {
-        await change();
-        // That the one before was repaired shows here, too.
-        const found = await failing(id[0]);
-        findings.check(`found: ${shown(found)}`, found.map(({ id }) => id).join() === id);
-        await repair(found);
+    [`${CHANGES.length} further attributes`, 'each change is found by its id and nothing else, and repaired by the command that is printed, or undone where that only looks', async (findings) => {
+      for (const round of rounds(CHANGES)) await changeAndRepair(findings, round);
+      await expectRepaired(findings, groupsOf(CHANGES));
+    }],
+    [`no task at all, and ${REVISIONS.length} attributes of the task definition`, 'each change is found by its id and nothing else, and repaired by the command that is printed', async (findings) => {
+      // So that no task of such a revision is started.
+      await scale(0);
+      for (const change of REVISIONS) await changeAndRepair(findings, [change]);
+      await changeAndRepair(findings, [{ id: 'B4', change: () => scale(0) }]);
+      await stable();
+      await expectRepaired(findings, 'BE');
+    }],
+    [`${MOVES.length} changes that replace tasks or targets, or have a second symptom`, 'each change is found by its id and nothing else of its group, and repaired by the command that is printed, or undone', async (findings) => {
+      for (const change of MOVES) {
+        await changeAndRepair(findings, [change], stable);
+        await stable();
       }
-      await expectRepaired(findings, [...new Set(CHANGES.map(([id]) => id[0]))].join(''));
+      await until('healthy targets', async () => (await targets()).filter(({ TargetHealth }) => TargetHealth.State === 'healthy').length === 2, [], STABLE_MS);
+      await expectRepaired(findings, groupsOf(MOVES));
     }],
     ['a caching CDN is in front', 'found as L4 and nothing else, by the name of the CDN, and gone when the load balancer is asked itself', async (findings) => {
       const { 'mcp.local.example.com': address } = HOSTS;
@@ -99,7 +127,7 @@ export function symptoms(xtask) {
       const { taskArns: [task] } = await aws('ecs', 'list-tasks', '--cluster', NAME, '--service-name', NAME);
       await aws('ecs', 'stop-task', '--cluster', NAME, '--task', task);
       // ECS replaces a task by itself; ministack does when it is told the count again.
-      await aws('ecs', 'update-service', '--cluster', NAME, '--service', NAME, '--desired-count', '2');
+      await scale(2);
       await stable();
       const found = await failing('GL', ...token);
       const ids = found.map(({ id }) => id);
@@ -111,6 +139,10 @@ export function symptoms(xtask) {
     }],
   ];
 }
+
+const scale = (count) => aws('ecs', 'update-service', '--cluster', NAME, '--service', NAME, '--desired-count', String(count));
+
+const targets = async () => (await aws('elbv2', 'describe-target-health', '--target-group-arn', await targetGroup())).TargetHealthDescriptions;
 
 const STABLE_MS = 120_000;
 
@@ -124,6 +156,5 @@ async function stable() {
     const { rolloutState, runningCount, desiredCount } = deployments.find(({ status }) => status === 'PRIMARY');
     return rolloutState === 'COMPLETED' && runningCount === desiredCount;
   }, [], STABLE_MS);
-  const { TargetHealthDescriptions: targets } = await aws('elbv2', 'describe-target-health', '--target-group-arn', await targetGroup());
-  console.log(`    targets: ${targets.map(({ Target, TargetHealth }) => `${Target.Id} ${TargetHealth.State}`).join(', ')}`);
+  console.log(`    targets: ${(await targets()).map(({ Target, TargetHealth }) => `${Target.Id} ${TargetHealth.State}`).join(', ')}`);
 }
