@@ -1,5 +1,6 @@
 //! The suites, as data: what each is called, needs and runs, and how its results are counted.
 
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -99,7 +100,11 @@ pub(crate) const SUITES: &[Suite] = &[
         listed_with: "Cargo.toml",
         run: Run::Command {
             needs: &[Need::Emulator, Need::Clients, Need::ForeignStore, Need::Kms],
-            command: |workspace| cargo(workspace, &["test", "--locked", "--workspace", "--no-fail-fast"]),
+            command: |workspace| {
+                let mut command = cargo(workspace, &["test", "--locked", "--workspace", "--no-fail-fast"]);
+                command.env("RUST_TEST_THREADS", test_threads());
+                command
+            },
             count: Some(count::cargo_test),
         },
     },
@@ -197,6 +202,12 @@ fn cargo(workspace: &Workspace, arguments: &[&str]) -> Command {
     let mut command = Command::new("cargo");
     command.args(arguments).current_dir(workspace.root());
     command
+}
+
+/// Twice as many as cores: most of the time a test waits for a gateway that waits for a timer.
+fn test_threads() -> String {
+    let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+    (2 * cores).to_string()
 }
 
 fn node_test(workspace: &Workspace, directory: &str) -> Command {
