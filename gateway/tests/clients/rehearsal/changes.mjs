@@ -1,6 +1,7 @@
 // Attributes of the deployed account, changed by hand: each is found by its id and nothing else, and what is printed
 // repairs it. Not among them is what ministack does not keep or this environment does not declare.
 
+import { until } from '../support/processes.mjs';
 import { NAME, aws } from './stage.mjs';
 
 /** The parameter that has the digest of the released image. */
@@ -29,8 +30,39 @@ const role = async (name) => (await definition())[name].split('/').at(-1);
 const policy = (Effect) => JSON.stringify({ Version: '2012-10-17', Statement: [{ Effect, Action: '*', Resource: '*' }] });
 const release = (digest) => aws('ssm', 'put-parameter', '--overwrite', '--type', 'String', '--name', RELEASED, '--value', digest);
 
+/** The deployment configuration of the service, altered. ministack forgets what a command leaves out, as what is printed does. */
+const deployment = (id, alter) => {
+  let before;
+  const configure = (configuration) => service('--deployment-configuration', JSON.stringify(configuration));
+  return {
+    id,
+    change: async () => {
+      before = (await described()).deploymentConfiguration;
+      await configure(alter(before));
+    },
+    undo: () => configure(before),
+  };
+};
+
+/** A resource that cannot be made: the bootstrap has a parameter of that name. */
+const BROKEN = { Type: 'AWS::SSM::Parameter', Properties: { Name: '/cdk-bootstrap/hnb659fds/version', Type: 'String', Value: 'taken' } };
+
+/** Updates the stack of the pipeline with other resources than it had at first, and waits for the end. */
+let atFirst;
+async function update(altered) {
+  const stack = `${NAME}-pipeline`;
+  atFirst ??= (await aws('cloudformation', 'get-template', '--stack-name', stack)).TemplateBody;
+  const template = { ...atFirst, Description: String(Date.now()), Resources: altered(atFirst.Resources) };
+  await aws('cloudformation', 'update-stack', '--stack-name', stack, '--capabilities', 'CAPABILITY_NAMED_IAM', '--template-body', JSON.stringify(template));
+  await until('the stack', async () => !(await aws('cloudformation', 'describe-stacks', '--stack-name', stack)).Stacks[0].StackStatus.endsWith('IN_PROGRESS'));
+}
+
 /** Changes by the id that finds each. `undo`: what is printed only shows where to look. */
 export const CHANGES = [
+  { id: 'A3', change: () => aws('cloudformation', 'update-termination-protection', '--enable-termination-protection', '--stack-name', `${NAME}-pipeline`) },
+  { id: 'A2', change: () => update((resources) => ({ ...resources, Broken: BROKEN })), undo: () => update((resources) => resources) },
+  deployment('B5', (configuration) => ({ ...configuration, maximumPercent: 150 })),
+  deployment('B7', (configuration) => ({ ...configuration, alarms: { ...configuration.alarms, enable: false } })),
   { id: 'B11', change: () => service('--enable-execute-command') },
   { id: 'B12', change: async () => {
     const { subnets, securityGroups, assignPublicIp } = (await described()).networkConfiguration.awsvpcConfiguration;
@@ -53,6 +85,7 @@ export const CHANGES = [
   { id: 'H4', change: () => ofBalancer('routing.http2.enabled', 'false') },
   { id: 'H5', change: () => ofBalancer('routing.http.drop_invalid_header_fields.enabled', 'false') },
   { id: 'H6', change: () => ofBalancer('routing.http.desync_mitigation_mode', 'monitor') },
+  { id: 'H7', change: () => ofBalancer('deletion_protection.enabled', 'true') },
   { id: 'H8', change: () => ofBalancer('access_logs.s3.enabled', 'false') },
   { id: 'I1', change: async () => aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTPS'), '--ssl-policy', 'ELBSecurityPolicy-2016-08') },
   { id: 'I4', change: async () => aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTP'), '--default-actions', JSON.stringify([{ Type: 'redirect', RedirectConfig: { Protocol: 'HTTPS', Port: '443', StatusCode: 'HTTP_302' } }])) },
@@ -77,9 +110,16 @@ export const CHANGES = [
   } },
   { id: 'M1', change: () => aws('dynamodb', 'update-table', '--table-name', `${NAME}-sessions`, '--billing-mode', 'PROVISIONED', '--provisioned-throughput', 'ReadCapacityUnits=5,WriteCapacityUnits=5') },
   { id: 'M2', change: () => aws('dynamodb', 'update-time-to-live', '--table-name', `${NAME}-sessions`, '--time-to-live-specification', 'Enabled=false,AttributeName=expires_at') },
+  { id: 'M4', change: () => aws('dynamodb', 'update-table', '--table-name', `${NAME}-sessions`, '--deletion-protection-enabled') },
   { id: 'M5', change: () => aws('dynamodb', 'update-table', '--table-name', `${NAME}-sessions`, '--sse-specification', 'Enabled=false') },
   { id: 'M6', change: async () => aws('kms', 'disable-key-rotation', '--key-id', await key()) },
 ];
+
+/** The number of the revision of the first release. */
+async function firstRelease() {
+  const { Parameter } = await aws('ssm', 'get-parameter', '--name', '/mcp-gateway/local/releases/000001');
+  return JSON.parse(Parameter.Value).revision.split(':').at(-1);
+}
 
 /** Takes the first target out of the rotation, or back in. */
 let first;
@@ -111,6 +151,8 @@ export const MOVES = [
   { id: 'B3', change: async () => service('--task-definition', await register(await definition())) },
   { id: 'D2', change: () => release(NO_IMAGE), undo: async () => release((await definition()).containerDefinitions[0].image.split('@')[1]) },
   { id: 'J6', change: () => target('deregister-targets'), undo: () => target('register-targets') },
+  // What is lost does not come back: that nobody counts on it is part of what is printed.
+  { id: 'E10', change: async () => aws('ecs', 'deregister-task-definition', '--task-definition', `${NAME}:${await firstRelease()}`), undo: () => aws('ssm', 'delete-parameters', '--names', '/mcp-gateway/local/releases/000001') },
 ];
 
 /** The same of the task definition. */
