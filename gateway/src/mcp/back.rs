@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::time::{Instant, timeout};
 
 use crate::id::TaskId;
-use crate::mcp::deliver::ASK_WORKER;
+use crate::mcp::deliver::{ASK_WORKER, DELIVERIES};
 use crate::mcp::dispatch::Mcp;
 use crate::session::directory::SessionKey;
 use crate::session::peers::PeerError;
@@ -15,7 +15,7 @@ use crate::session::peers::message::{PeerMessage, Successor};
 
 /// How long a client waits for its new stream at most, until the other tasks and the store have said what became of the
 /// last one. They do within milliseconds.
-const AT_ONCE: Duration = Duration::from_millis(300);
+const AT_ONCE: Duration = Duration::from_millis(500);
 /// How long a task may be silent that is dead: its heartbeats count for less.
 const SILENT_FOR: Duration = Duration::from_secs(30);
 
@@ -26,65 +26,78 @@ impl Mcp {
     pub async fn welcome_back(self: &Arc<Self>, grant: &str, session: SessionKey) -> Bytes {
         let looked = timeout(AT_ONCE, async {
             match self.last_stream(grant, session).await {
-                Last::Doubted => self.lost(grant, session).await,
-                _ => None,
+                Last::Doubted => Err(self.lost(grant, session).await),
+                last => Ok(last),
             }
         });
-        if let Ok(Some(lost)) = looked.await {
-            return lost;
-        }
+        let last = match looked.await {
+            Ok(Err(Some(lost))) => return lost,
+            Ok(Ok(last)) => Some(last),
+            Ok(Err(None)) | Err(_) => None,
+        };
         let mcp = Arc::clone(self);
         let grant = grant.to_owned();
-        self.lifecycle
-            .spawn(async move { mcp.follow(&grant, session).await });
+        self.lifecycle.spawn(async move {
+            if !mcp.wheel.has_begun(session).await || mcp.follows(&grant, session, last).await {
+                return;
+            }
+            let lost = mcp.lost(&grant, session).await.unwrap_or_default();
+            if !lost.is_empty() {
+                mcp.wheel.send(session, &lost);
+            }
+        });
         Bytes::new()
     }
 
-    /// The same in the background, for a stream that has begun: whoever came back at the same time is seen now.
-    async fn follow(self: &Arc<Self>, grant: &str, session: SessionKey) {
-        if !self.wheel.has_begun(session).await {
-            return;
-        }
+    /// Tells the task where the last stream of a client ended which one it has now. `false`: that is not known, and will
+    /// not be. `last`: what was found before the new one began.
+    async fn follows(&self, grant: &str, session: SessionKey, last: Option<Last>) -> bool {
         let until = Instant::now() + SILENT_FOR;
         let mut pause = ASK_WORKER;
-        let (task, ended) = loop {
-            match self.last_stream(grant, session).await {
-                Last::Ended(task, session) => break (task, session),
-                Last::Doubted => {
-                    let lost = self.lost(grant, session).await.unwrap_or_default();
-                    if !lost.is_empty() {
-                        self.wheel.send(session, &lost);
+        let ended = match last {
+            Some(Last::Ended(ended)) if ended.drained => ended,
+            // Whoever else came back at the same time is seen now.
+            _ => loop {
+                match self.last_stream(grant, session).await {
+                    Last::Ended(ended) => break ended,
+                    Last::Untold if Instant::now() < until && self.wheel.carries(session) => {
+                        tokio::time::sleep(pause).await;
+                        pause *= 2;
                     }
-                    return;
+                    Last::Doubted | Last::Untold | Last::Unknown => return false,
                 }
-                Last::Untold if Instant::now() < until && self.wheel.carries(session) => {
-                    tokio::time::sleep(pause).await;
-                    pause *= 2;
-                }
-                Last::Untold | Last::Unknown => return,
-            }
+            },
         };
         if !self.wheel.carries(session) {
-            return;
+            return true;
         }
         let by = Successor {
             session,
             task: self.me,
         };
-        let noted = if task == self.me {
-            self.wheel.succeed(ended, grant, by)
-        } else {
-            let message = PeerMessage::Succeeded {
-                session: ended,
-                grant: grant.to_owned(),
-                by,
-            };
-            self.peers
-                .send(task, &message)
-                .await
-                .is_ok_and(|reply| reply.found)
+        let noted = self.succeed(&ended, grant, by).await;
+        tracing::debug!(ended = %ended.session.text(), session = %session.text(), noted, "a client is back on a new stream");
+        noted
+    }
+
+    /// `false`: the task where the stream ended does not wait for its client.
+    async fn succeed(&self, ended: &EndedAt, grant: &str, by: Successor) -> bool {
+        if ended.task == self.me {
+            return self.wheel.succeed(ended.session, grant, by);
+        }
+        let message = PeerMessage::Succeeded {
+            session: ended.session,
+            grant: grant.to_owned(),
+            by,
         };
-        tracing::debug!(ended = %ended.text(), session = %session.text(), noted, "a client is back on a new stream");
+        for _ in 0..DELIVERIES {
+            match self.peers.send(ended.task, &message).await {
+                Err(PeerError::Silent) => {}
+                reply => return reply.is_ok_and(|reply| reply.found),
+            }
+        }
+        // It may have heard, and send what is due.
+        true
     }
 
     /// The last stream of the only client of a grant that is missed anywhere. A client that comes back says only under
@@ -111,22 +124,30 @@ impl Mcp {
         let missed: usize = told.iter().map(|(_, missed)| missed.count).sum();
         let open: usize = told.iter().map(|(_, missed)| missed.open).sum();
         let is_only = open <= usize::from(self.wheel.carries(new));
-        let mut awaited = told
-            .iter()
-            .filter_map(|(task, missed)| Some((*task, missed.awaited?, missed.drained)));
+        let mut awaited = told.iter().filter_map(|(task, missed)| {
+            Some(EndedAt {
+                task: *task,
+                session: missed.awaited?,
+                drained: missed.drained,
+            })
+        });
         match awaited.next() {
-            Some((task, ended, drained)) if missed == 1 && !died && (drained || is_only) => {
-                Last::Ended(task, ended)
-            }
+            Some(ended) if missed == 1 && !died && (ended.drained || is_only) => Last::Ended(ended),
             _ => Last::Doubted,
         }
     }
 }
 
+/// A stream, the task where it ended, and whether a drain ended it.
+struct EndedAt {
+    task: TaskId,
+    session: SessionKey,
+    drained: bool,
+}
+
 /// What is known of the last stream of a client that is back.
 enum Last {
-    /// It ended at this task.
-    Ended(TaskId, SessionKey),
+    Ended(EndedAt),
     /// It went down with its task, or may be one of several: it will never be known.
     Doubted,
     /// A task does not answer, which may be dead; or this one does not know yet which there are.

@@ -28,7 +28,7 @@ use crate::session::peers::{PeerError, message};
 
 /// How often events are handed over to a task that does not answer. It may have got them the first time; clients
 /// pass over a response that they had, but would wait for one that never came.
-const DELIVERIES: usize = 3;
+pub(super) const DELIVERIES: usize = 3;
 /// How often a task that works for a stream here is asked whether it still does, and one that holds a stream for work
 /// here whether it lives.
 pub(super) const ASK_WORKER: Duration = Duration::from_secs(2);

@@ -156,11 +156,23 @@ fn direct(call: RunningCall, first: Option<Step>) -> impl stream::Stream<Item = 
 
 /// The response of a call whose task is gone.
 pub(super) fn outcome_unknown(id: &RequestId) -> Vec<u8> {
-    let outcome = failed(
-        "outcome_unknown",
+    unknown(
+        id,
         "the process that ran this call is gone; whether the call took effect is unknown, so look before you call again",
-    );
-    phrase(id, Phrasing::Legacy, Ok(outcome))
+    )
+}
+
+/// The response of a call whose own cannot reach the client any more.
+pub(super) fn answer_lost(id: &RequestId) -> Vec<u8> {
+    unknown(
+        id,
+        "the connection for the answer of this call is gone; it may have been done or still be at work, so wait a while \
+         and look before you call again",
+    )
+}
+
+fn unknown(id: &RequestId, message: &str) -> Vec<u8> {
+    phrase(id, Phrasing::Legacy, Ok(failed("outcome_unknown", message)))
 }
 
 fn receive(mut events: mpsc::Receiver<Bytes>) -> BoxStream<'static, Bytes> {

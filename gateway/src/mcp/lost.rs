@@ -1,11 +1,13 @@
 //! Calls over HTTP+SSE whose answers cannot reach their client any more.
 //!
 //! The transport gives a client no place to come back to, so a slow call is noted in the store under the grant of its
-//! client. Where the last stream of a client that comes back is not known, because it went down with its task or others of
-//! the grant are missed as well, nothing that was asked on it will be answered, and the client is told of every call that
-//! is noted. It passes over those of other clients: it did not ask for them, or its own request of that id is lost, too.
+//! client. Where the last stream of a client that comes back is not known for sure, nothing that was asked on it will be
+//! answered, and the client is told of every call that is noted. It passes over those of other clients: it did not ask for
+//! them, or its own request of that id is lost, too.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
@@ -13,10 +15,13 @@ use tokio::time::timeout;
 
 use crate::id;
 use crate::mcp::dispatch::Mcp;
-use crate::mcp::durable::{LOG_TIMEOUT, outcome_unknown};
+use crate::mcp::durable::{LOG_TIMEOUT, answer_lost};
 use crate::mcp::envelope::RequestId;
 use crate::mcp::sse;
 use crate::session::directory::SessionKey;
+
+/// How often the note of a call at work is written anew: it expires a while after the call or its task is gone.
+const RENEW: Duration = Duration::from_secs(10);
 
 /// A call that is noted while it is slow. Dropped without a word, its note stays: its client has no answer.
 #[derive(Debug)]
@@ -63,14 +68,20 @@ impl Mcp {
             }
         }
         let name = id::base64url(&id::random::<9>());
-        let written = timeout(LOG_TIMEOUT, self.log.note_open(grant, &name, request.as_json())).await;
-        if !matches!(written, Ok(Ok(()))) {
-            tracing::warn!(
-                "a slow call over HTTP+SSE is not noted; should its stream be lost, its client is not told"
-            );
-        }
-        if state.wait_for(|state| *state == State::Over).await.is_err() {
-            return;
+        loop {
+            let note = self.log.note_open(grant, &name, request.as_json());
+            if !matches!(timeout(LOG_TIMEOUT, note).await, Ok(Ok(()))) {
+                tracing::warn!(
+                    "a slow call over HTTP+SSE is not noted; should its stream be lost, its client is not told"
+                );
+            }
+            tokio::select! {
+                () = tokio::time::sleep(self.clock.interval(RENEW)) => {}
+                over = state.wait_for(|state| *state == State::Over) => match over {
+                    Ok(_) => break,
+                    Err(_) => return,
+                },
+            }
         }
         let forgotten = timeout(LOG_TIMEOUT, self.log.forget_open(grant, &name)).await;
         if !matches!(forgotten, Ok(Ok(()))) {
@@ -87,9 +98,10 @@ impl Mcp {
             Err(_) => return note_unreadable(&"no answer in time"),
         };
         let asked_since = self.wheel.at_work(session);
-        let lost = open.iter().filter(|call| !asked_since.contains(&call.request_id));
-        let ids = lost.filter_map(|call| RequestId::from_json(&call.request_id));
-        let told: Vec<u8> = ids.flat_map(|id| sse::message(&outcome_unknown(&id))).collect();
+        let noted: BTreeSet<&String> = open.iter().map(|call| &call.request_id).collect();
+        let lost = noted.into_iter().filter(|id| !asked_since.contains(id));
+        let ids = lost.filter_map(|id| RequestId::from_json(id));
+        let told: Vec<u8> = ids.flat_map(|id| sse::message(&answer_lost(&id))).collect();
         if !told.is_empty() {
             let session = session.text();
             tracing::warn!(%session, "a client is told that what it asked on its last stream may be lost");

@@ -167,18 +167,22 @@ impl Wheel {
         Ok(())
     }
 
-    /// Sends events on the newest stream of a session (a message goes on exactly one). `false`: it has none here.
+    /// Sends events on the newest stream of a session (a message goes on exactly one) that its client has not closed.
+    /// `false`: it has none here.
     pub fn send(self: &Arc<Self>, session: SessionKey, events: &[u8]) -> bool {
         let mut inner = self.lock();
-        let Some(key) = inner
-            .by_session
-            .get(&session)
-            .and_then(|keys| keys.last().copied())
-        else {
-            return false;
-        };
-        self.write(&mut inner, key, events);
-        inner.streams.contains(key)
+        loop {
+            let keys = inner.by_session.get(&session);
+            let Some(key) = keys.and_then(|keys| keys.last().copied()) else {
+                return false;
+            };
+            if let Some(reason) = inner.streams.get(key).and_then(Entry::end_seen) {
+                close(&mut inner, key, reason);
+                continue;
+            }
+            self.write(&mut inner, key, events);
+            return inner.streams.contains(key);
+        }
     }
 
     /// Tells every client with a stream here that the tool list changed: sessions on their newest stream, listens that

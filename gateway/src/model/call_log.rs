@@ -28,6 +28,6 @@ pub struct CallRow {
 pub struct OpenCall {
     /// The JSON-RPC id of the request, as JSON text.
     pub request_id: String,
-    /// Seconds since the Unix epoch: the call is over by then.
+    /// Seconds since the Unix epoch, moved on while the call is at work.
     pub expires_at: i64,
 }

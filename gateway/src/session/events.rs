@@ -20,8 +20,9 @@ use crate::store::{Store, StoreError};
 
 /// How long a result waits for its client after the call's own time is over.
 const PARKED_FOR: Duration = Duration::from_mins(15);
-/// How long a client may take to come back to a stream of HTTP+SSE that went down, to be told of its calls.
-const TOLD_FOR: Duration = Duration::from_mins(1);
+/// How long the note of a call over HTTP+SSE is good, unless it is written anew: a client that lost its stream is back
+/// before.
+const NOTED_FOR: Duration = Duration::from_secs(45);
 /// Bytes of a key's id in front of an encrypted event.
 const KEY_ID: usize = 4;
 
@@ -132,19 +133,19 @@ impl CallLog {
         Ok(writer)
     }
 
-    /// Notes a slow call over HTTP+SSE under the grant of its client, which has no place in a log to come back to. `name`
-    /// is for this call alone.
+    /// Notes for a while that a slow call over HTTP+SSE is at work under the grant of its client, which has no place in a log
+    /// to come back to. `name` is for this call alone.
     pub async fn note_open(&self, grant: &str, name: &str, request_id: &str) -> Result<(), StoreError> {
         let call = OpenCall {
             request_id: request_id.to_owned(),
-            expires_at: self.in_future(self.call_budget + TOLD_FOR),
+            expires_at: self.in_future(NOTED_FOR),
         };
         self.store.note_open_call(grant, name, &call).await
     }
 
     /// Such a call is over.
     pub async fn forget_open(&self, grant: &str, name: &str) -> Result<(), StoreError> {
-        let expires_at = self.in_future(self.call_budget + TOLD_FOR);
+        let expires_at = self.in_future(NOTED_FOR);
         self.store.forget_open_call(grant, name, expires_at).await
     }
 

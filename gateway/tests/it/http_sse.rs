@@ -116,9 +116,23 @@ async fn the_result_of_a_call_follows_its_client_to_the_next_stream() {
         drop(stream);
         empty(&one).await;
         let mut next = Raw::come_back(&two, &token).await;
-        next.read_until(&result(7), 4 * SECOND).await;
+        next.read_until("done after 2500 ms", 4 * SECOND).await;
         assert_eq!(next.received.matches(&result(7)).count(), 1, "{}", next.received);
     }
+}
+
+/// Before the next look at all streams.
+#[tokio::test]
+async fn an_answer_that_is_due_when_its_client_has_just_closed_its_stream_follows_it() {
+    let (one, two) = two_tasks().await;
+    let token = one.token("1001");
+    let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
+    let endpoint = stream.endpoint().await;
+    begin(&one, &endpoint, &token, slow(7, 100)).await;
+    drop(stream);
+    tokio::time::sleep(4 * MOMENT).await;
+    let mut next = Raw::come_back(&two, &token).await;
+    next.read_until("done after 100 ms", 2 * SECOND).await;
 }
 
 #[tokio::test]
@@ -316,7 +330,7 @@ async fn clients_of_one_grant_that_lose_their_streams_at_once_are_told_of_their_
     for id in [7, 8] {
         let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;
         let endpoint = stream.endpoint().await;
-        begin(&two, &endpoint, &token, slow(id, 2_000)).await;
+        begin(&two, &endpoint, &token, slow(id, 4_000)).await;
         streams.push(stream);
     }
     tokio::time::sleep(SECOND / 2).await;
@@ -326,7 +340,7 @@ async fn clients_of_one_grant_that_lose_their_streams_at_once_are_told_of_their_
         let mut next = Raw::come_back(&two, &token).await;
         let told = told_first(&mut next).await;
         assert!(told.contains(&result(7)) && told.contains(&result(8)), "{told}");
-        assert!(next.stays_open(2 * SECOND).await);
+        assert!(next.stays_open(3 * SECOND).await);
         assert!(!next.received.contains("done after"), "{}", next.received);
     }
 }
@@ -380,7 +394,7 @@ async fn a_call_that_has_said_something_is_noted_before_it_is_slow() {
 }
 
 #[tokio::test]
-async fn so_is_one_whose_call_another_task_is_at_work_for() {
+async fn a_client_is_told_of_a_call_that_another_task_is_at_work_for_when_that_of_its_stream_died() {
     let (one, two) = two_tasks().await;
     let token = one.token("1001");
     let mut stream = Raw::open_stream(&one, &token, None, "/mcp").await;

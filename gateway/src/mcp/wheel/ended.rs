@@ -124,7 +124,8 @@ impl Ended {
     fn succeed(&mut self, session: SessionKey, grant: &str, by: Successor, now: Instant) -> bool {
         let of_grant = self.grants.get_mut(grant);
         let mut ended = of_grant.into_iter().flat_map(|of_grant| &mut of_grant.ended);
-        let ended = ended.find(|ended| ended.session == session && ended.is_awaited(now));
+        let may = |ended: &EndedStream| ended.is_awaited(now) || ended.successor == Some(by);
+        let ended = ended.find(|ended| ended.session == session && may(ended));
         ended
             .filter(|_| by.session != session)
             .map(|ended| ended.successor = Some(by))
@@ -227,9 +228,11 @@ mod tests {
         assert_eq!(ended.whereabouts(A, now), Some(Whereabouts::Awaited));
         assert_eq!(ended.whereabouts(B, now), None);
         assert!(!ended.succeed(A, "another", by(B), now) && !ended.succeed(A, "grant", by(A), now));
+        let other = by(B);
         let by = by(B);
         assert!(ended.succeed(A, "grant", by, now));
-        assert!(!ended.succeed(A, "grant", by, now), "once");
+        assert!(ended.succeed(A, "grant", by, now), "said twice");
+        assert!(!ended.succeed(A, "grant", other, now), "once");
         assert_eq!(ended.predecessor(B), Some(A));
         assert!(!ended.awaits("grant", now) && !ended.awaits_any(AWAITED_FOR, now));
         let later = now + AWAITED_FOR;

@@ -47,7 +47,7 @@ const WORK = {
 
 /** Waits for the stream of a client of HTTP+SSE: a host asks nothing of a transport that lost its connection. */
 async function connected(agent) {
-  if (agent.kind.includes('HTTP+SSE')) await until('the stream', async () => agent.wire.open >= 1).catch(() => {});
+  if (agent.kind.includes('HTTP+SSE')) await until('the stream', async () => agent.wire.connected).catch(() => {});
 }
 
 /**

@@ -71,6 +71,11 @@ export class Wire {
     return this.waiting.filter(({ ended }) => !ended).length;
   }
 
+  /** Whether a client of HTTP+SSE has a stream, and knows where to POST. */
+  get connected() {
+    return this.waiting.some(({ ended, endpoint }) => !ended && endpoint);
+  }
+
   fetch = async (input, init) => {
     const method = init?.method ?? 'GET';
     const request = { method, rpc: rpcMethod(init?.body), at: Date.now() };
@@ -108,6 +113,7 @@ export class Wire {
           for (const [, ms] of Buffer.from(value).toString().matchAll(/^retry: (\d+)$/gm)) {
             stream.retries.push({ ms: Number(ms), at: Date.now() });
           }
+          stream.endpoint ||= Buffer.from(value).includes('event: endpoint');
           controller.enqueue(value);
         } catch (error) {
           over('error');
