@@ -24,6 +24,7 @@ const definition = async () => {
   const { taskDefinition, tags } = await aws('ecs', 'describe-task-definition', '--include', 'TAGS', '--task-definition', (await described()).taskDefinition);
   return { ...taskDefinition, tags };
 };
+const running = async () => (await definition()).containerDefinitions[0].image;
 /** A role of the running revision. */
 const role = async (name) => (await definition())[name].split('/').at(-1);
 
@@ -57,6 +58,9 @@ async function update(altered) {
   await until('the stack', async () => !(await aws('cloudformation', 'describe-stacks', '--stack-name', stack)).Stacks[0].StackStatus.endsWith('IN_PROGRESS'));
 }
 
+/** The image that was removed from the registry. */
+let removed;
+
 /** Changes by the id that finds each. `undo`: what is printed only shows where to look. */
 export const CHANGES = [
   { id: 'A3', change: () => aws('cloudformation', 'update-termination-protection', '--enable-termination-protection', '--stack-name', `${NAME}-pipeline`) },
@@ -68,6 +72,13 @@ export const CHANGES = [
     const { subnets, securityGroups, assignPublicIp } = (await described()).networkConfiguration.awsvpcConfiguration;
     await service('--network-configuration', JSON.stringify({ awsvpcConfiguration: { subnets: subnets.slice(1), securityGroups, assignPublicIp } }));
   } },
+  { id: 'F1',
+    change: async () => {
+      const imageId = { imageDigest: (await running()).split('@')[1] };
+      ({ images: [removed] } = await aws('ecr', 'batch-get-image', '--repository-name', NAME, '--image-ids', JSON.stringify(imageId)));
+      await aws('ecr', 'batch-delete-image', '--repository-name', NAME, '--image-ids', JSON.stringify(imageId));
+    },
+    undo: () => aws('ecr', 'put-image', '--repository-name', NAME, '--image-manifest', removed.imageManifest, '--image-digest', removed.imageId.imageDigest) },
   { id: 'F3', change: () => aws('ecr', 'put-image-tag-mutability', '--repository-name', NAME, '--image-tag-mutability', 'MUTABLE') },
   { id: 'F4', change: () => aws('ecr', 'put-image-scanning-configuration', '--repository-name', NAME, '--image-scanning-configuration', 'scanOnPush=false') },
   { id: 'F6', change: () => {
@@ -115,12 +126,6 @@ export const CHANGES = [
   { id: 'M6', change: async () => aws('kms', 'disable-key-rotation', '--key-id', await key()) },
 ];
 
-/** The number of the revision of the first release. */
-async function firstRelease() {
-  const { Parameter } = await aws('ssm', 'get-parameter', '--name', '/mcp-gateway/local/releases/000001');
-  return JSON.parse(Parameter.Value).revision.split(':').at(-1);
-}
-
 /** Takes the first target out of the rotation, or back in. */
 let first;
 async function target(verb) {
@@ -149,10 +154,12 @@ const revised = (id, alter) => ({ id, change: async () => {
 export const MOVES = [
   { id: 'A4', change: () => release(NO_IMAGE) },
   { id: 'B3', change: async () => service('--task-definition', await register(await definition())) },
-  { id: 'D2', change: () => release(NO_IMAGE), undo: async () => release((await definition()).containerDefinitions[0].image.split('@')[1]) },
+  { id: 'B13', change: async () => {
+    const { loadBalancers: [balanced] } = await described();
+    await service('--load-balancers', JSON.stringify([{ ...balanced, containerPort: 8080 }]));
+  } },
+  { id: 'D2', change: () => release(NO_IMAGE), undo: async () => release((await running()).split('@')[1]) },
   { id: 'J6', change: () => target('deregister-targets'), undo: () => target('register-targets') },
-  // What is lost does not come back: that nobody counts on it is part of what is printed.
-  { id: 'E10', change: async () => aws('ecs', 'deregister-task-definition', '--task-definition', `${NAME}:${await firstRelease()}`), undo: () => aws('ssm', 'delete-parameters', '--names', '/mcp-gateway/local/releases/000001') },
 ];
 
 /** The same of the task definition. */
