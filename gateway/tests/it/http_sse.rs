@@ -377,9 +377,9 @@ async fn a_client_is_told_later_where_a_dead_task_is_silent_but_not_of_what_it_h
 
 /// Its POST is answered, so nothing else will tell the client.
 #[tokio::test]
-async fn a_call_that_has_said_something_is_noted_before_it_is_slow() {
+async fn a_call_that_has_said_something_is_noted_before_it_is_slow_and_while_it_is_at_work() {
     let app = Setup::default().env("TEST_TOOLS", "1").env("SLOW_AFTER", "30000");
-    let app = app.start().await;
+    let app = app.env("TIME_SCALE", "0.05").start().await;
     let token = app.token("1001");
     let grant = app.claims("1001", "/mcp", 0).sid;
     let mut stream = Raw::open_stream(&app, &token, None, "/mcp").await;
@@ -391,6 +391,13 @@ async fn a_call_that_has_said_something_is_noted_before_it_is_slow() {
     stream.read_until("notifications/progress", SECOND).await;
     tokio::time::sleep(2 * MOMENT).await;
     assert_eq!(app.app.store.open_calls(&grant).await.unwrap().len(), 1);
+    // The note expires, and is written anew.
+    app.clock.advance(60 * SECOND);
+    let began = Instant::now();
+    while app.app.store.open_calls(&grant).await.unwrap().is_empty() {
+        assert!(began.elapsed() < 3 * SECOND, "the note is gone");
+        tokio::time::sleep(MOMENT).await;
+    }
 }
 
 #[tokio::test]
