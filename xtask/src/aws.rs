@@ -55,7 +55,8 @@ impl Aws {
         })
     }
 
-    /// `command`, the part after `aws`, as an operator would type it for this account.
+    /// `command`, the part after `aws`, as an operator would type it for this account; what it asks for inside of
+    /// itself, by `$(aws ...)`, is asked of the same account.
     pub(crate) fn typed(&self, command: &str) -> String {
         let mut line = format!("{PROGRAM} --region {}", self.region);
         for (option, value) in [("--profile", &self.profile), ("--endpoint-url", &self.endpoint)] {
@@ -63,7 +64,7 @@ impl Aws {
                 line.extend([" ", option, " ", value.as_str()]);
             }
         }
-        format!("{line} {command}")
+        format!("{line} {}", command.replace("$(aws ", &format!("$({line} ")))
     }
 
     fn command<A: AsRef<str>>(&self, arguments: &[A]) -> Command {
@@ -203,6 +204,13 @@ mod tests {
                 assert!(run.contains(word), "{run}");
             }
         }
+    }
+
+    #[test]
+    fn a_command_asks_the_same_account_for_its_parts() {
+        let line = account(Some("ops"), None).typed("wafv2 associate --arn $(aws wafv2 list)");
+        let of_ops = "aws --region us-east-1 --profile ops wafv2";
+        assert_eq!(line, format!("{of_ops} associate --arn $({of_ops} list)"));
     }
 
     #[test]
