@@ -27,8 +27,9 @@ pub(crate) struct Group {
     pub(crate) rows: &'static [Row],
 }
 
-/// What says nothing about a release that is on its way, and is not held against it.
-pub(crate) const BESIDE_A_RELEASE: [&str; 3] = ["A6", "E10", "F2"];
+/// What says nothing about a release that is on its way, and is not held against it: other releases, and how the tasks
+/// of those before it ended.
+pub(crate) const BESIDE_A_RELEASE: [&str; 4] = ["A6", "D6", "E10", "F2"];
 
 /// All groups in the order of their letters.
 pub(crate) const GROUPS: &[Group] = &[

@@ -191,6 +191,19 @@ fn an_account_without_anything_fails_and_never_passes_by_accident() {
 }
 
 #[test]
+fn tasks_that_failed_before_their_revision_was_replaced_are_not_held_against_the_next_one() {
+    let mut facts = healthy();
+    let mut set = |name: &str, value: &str| {
+        let tasks = facts.value_mut("stopped tasks").unwrap();
+        *tasks.pointer_mut(&format!("/tasks/0/{name}")).unwrap() = value.into();
+        ids(&report(&facts), "fail")
+    };
+    assert_eq!(set("stopCode", "EssentialContainerExited"), ["D5"]);
+    let before = "arn:aws:ecs:us-east-1:123456789012:task-definition/mcp-gateway-staging:6";
+    assert!(set("taskDefinitionArn", before).is_empty());
+}
+
+#[test]
 fn the_report_says_what_is_wrong_and_how_to_repair_it() {
     let mut facts = healthy();
     *facts

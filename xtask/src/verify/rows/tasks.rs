@@ -49,10 +49,15 @@ pub(crate) const ROWS: &[Row] = &[
         Ok(Finding::said(enough, format!("{wanted} or more"), actual)
             .aws(update(view, "--force-new-deployment")))
     }),
-    Row::new("D5", "no task failed in the last hour", |view| {
+    // What ran before and failed was replaced for it.
+    Row::new("D5", "no task of this revision failed in the last hour", |view| {
+        let runs = view.facts.text("service", "/services/0/taskDefinition");
         stopped(view, "none", |task| {
             let code = text(task, "/stopCode");
-            let failed = matches!(&*code, "TaskFailedToStart" | "EssentialContainerExited");
+            let is_ours = runs
+                .as_ref()
+                .is_none_or(|runs| text(task, "/taskDefinitionArn") == *runs);
+            let failed = is_ours && matches!(&*code, "TaskFailedToStart" | "EssentialContainerExited");
             failed.then(|| format!("{} {code}: {}", short(task), text(task, "/stoppedReason")))
         })
     }),
