@@ -11,7 +11,7 @@ mod follow;
 mod gate;
 pub(crate) mod ledger;
 mod lock;
-mod place;
+pub(crate) mod place;
 mod shape;
 pub(crate) mod stacks;
 mod take_back;

@@ -15,8 +15,6 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Instant;
 
-use clap::ValueEnum;
-
 use self::declared::Declared;
 use self::facts::{Facts, Unknown, synthesised_fact};
 use self::fetch::Outside;
@@ -27,8 +25,9 @@ use self::rows::{BESIDE_A_RELEASE, GROUPS, Group};
 use crate::Outcome;
 use crate::aws::Aws;
 use crate::interrupt::Interrupt;
-use crate::local::{self, Stage};
+use crate::local::Stage;
 use crate::problem::Problem;
+use crate::release::place::{Place, Target};
 use crate::release::stacks::Assembly;
 use crate::ui::{self, Mark};
 use crate::workspace::Workspace;
@@ -44,12 +43,8 @@ const PROBE: &str = "xtask/probe/probe.mjs";
 #[command(after_help = "Example: cargo xtask verify --env staging --quick\n\
     Exit codes: 0 all pass, 1 something fails, 2 something is unknown or the tool broke.")]
 pub(crate) struct Verify {
-    /// Environment: a file name in `infra/config`
-    #[arg(long = "env", default_value = "staging", value_name = "NAME")]
-    environment: String,
-    /// Where it is: `local` is the emulator of this machine
-    #[arg(long, default_value = "aws")]
-    target: Target,
+    #[command(flatten)]
+    place: Place,
     #[command(flatten)]
     depth: DepthOptions,
     /// Let CloudFormation compare every resource with its template, too
@@ -70,24 +65,9 @@ pub(crate) struct Verify {
     /// Expect this image, instead of the one that is released: a release that is not promoted yet
     #[arg(long, value_name = "SHA256")]
     digest: Option<String>,
-    /// The declaration, instead of that of this checkout
-    #[arg(long, value_name = "FILE")]
-    declared: Option<PathBuf>,
-    /// Profile of the `aws` command line
-    #[arg(long)]
-    profile: Option<String>,
-    /// Address of the AWS API
-    #[arg(long, value_name = "URL")]
-    endpoint: Option<String>,
-    /// Print one JSON object instead of a tree
-    #[arg(long)]
-    json: bool,
     /// Write the results as JUnit, too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Print every command before it runs
-    #[arg(short, long)]
-    verbose: bool,
 }
 
 /// How patient to be.
@@ -115,33 +95,26 @@ impl DepthOptions {
     }
 }
 
-/// Which account.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-enum Target {
-    /// AWS, with the operator's credentials.
-    Aws,
-    /// An emulator, with none.
-    Local,
-}
-
 impl Verify {
     /// Fetches, compares and prints.
     pub(crate) fn run(mut self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Outcome> {
         let started = Instant::now();
-        if self.is_stage() && self.resolve.is_none() {
+        if self.place.is_stage() && self.resolve.is_none() {
             self.ask_stage(workspace)?;
         }
         let token = self.token_file.as_deref().map(read_token).transpose()?;
         let assembly = self.assembly(workspace, interrupt)?;
         let declared = assembly.declared.clone();
         self.check_resolve(&declared)?;
-        let aws = self.account(workspace, &declared);
+        let aws = self.place.account(workspace, &declared);
         ui::step(
             Mark::Run,
             format_args!("asking {} in {}", declared.environment, aws.region),
         );
-        let chosen = |letter: char| self.only.as_ref().is_none_or(|only| only.contains(letter));
-        let groups: Vec<&Group> = GROUPS.iter().filter(|group| chosen(group.letter)).collect();
+        let groups: Vec<&Group> = GROUPS
+            .iter()
+            .filter(|group| self.has_chosen(group.letter))
+            .collect();
         let is_live = groups.iter().all(|group| group.letter == 'L');
         let mut facts = match &self.resolve {
             // Nothing of what the account says is looked at then.
@@ -150,10 +123,10 @@ impl Verify {
             _ => fetch::account(&aws, &declared, self.digest.as_deref(), interrupt)?,
         };
         let depth = self.depth.depth();
-        if chosen('A') && (self.drift || depth == Depth::Full) {
+        if self.has_chosen('A') && (self.drift || depth == Depth::Full) {
             fetch::drift(&aws, &declared, &mut facts, interrupt)?;
         }
-        if chosen('L') {
+        if self.has_chosen('L') {
             ui::step(Mark::Run, format_args!("probing {}", declared.live.url));
             let outside = Outside {
                 program: &workspace.root().join(PROBE),
@@ -161,7 +134,7 @@ impl Verify {
                 authority: self.authority.as_deref(),
                 token: token.as_deref(),
                 depth,
-                verbose: self.verbose,
+                verbose: self.place.verbose,
             };
             fetch::live(&outside, &declared, &mut facts);
         }
@@ -185,7 +158,7 @@ impl Verify {
                 }
             }
         }
-        if self.target == Target::Local {
+        if self.place.target == Target::Local {
             for (id, why) in emulated::LEFT_OUT {
                 if report.leave_out(id) {
                     ui::say(format_args!("left out {id}: with ministack, {why}"));
@@ -202,8 +175,8 @@ impl Verify {
     }
 
     fn assembly(&self, workspace: &Workspace, interrupt: &Interrupt) -> anyhow::Result<Assembly> {
-        let Some(path) = &self.declared else {
-            return Assembly::as_declared(workspace, &self.environment, interrupt);
+        let Some(path) = &self.place.declared else {
+            return Assembly::synth(workspace, &self.place, None, interrupt);
         };
         Ok(Assembly {
             declared: Declared::read(path)?,
@@ -211,9 +184,9 @@ impl Verify {
         })
     }
 
-    /// Whether it is about the emulators that `cargo xtask local` starts.
-    fn is_stage(&self) -> bool {
-        self.target == Target::Local && self.endpoint.is_none()
+    /// Whether a group is looked at.
+    fn has_chosen(&self, letter: char) -> bool {
+        self.only.as_ref().is_none_or(|only| only.contains(letter))
     }
 
     /// Takes what the probes need from those who know it.
@@ -221,7 +194,7 @@ impl Verify {
         let stage = Stage::expect(workspace)?;
         self.resolve = Some(Stage::resolve().parse().map_err(anyhow::Error::msg)?);
         self.authority.get_or_insert_with(|| stage.authority.clone());
-        if self.token_file.is_none() {
+        if self.token_file.is_none() && self.has_chosen('L') {
             // A gateway at which nobody can log in is for the probes to judge.
             self.token_file = stage
                 .token_file(workspace)
@@ -229,17 +202,6 @@ impl Verify {
                 .ok();
         }
         Ok(())
-    }
-
-    fn account(&self, workspace: &Workspace, declared: &Declared) -> Aws {
-        let local = (self.target == Target::Local).then(|| local::ENDPOINT.to_owned());
-        Aws {
-            region: declared.account.region.clone(),
-            profile: self.profile.clone(),
-            endpoint: self.endpoint.clone().or(local),
-            program: self.is_stage().then(|| Stage::aws(workspace)),
-            verbose: self.verbose,
-        }
     }
 
     fn check_resolve(&self, declared: &Declared) -> anyhow::Result<()> {
@@ -267,7 +229,7 @@ impl Verify {
                 Problem::new(what, "name a file in a directory that exists")
             })?;
         }
-        if self.json {
+        if self.place.json {
             ui::data(report.json(aws));
         } else {
             ui::data(report.tree(aws).trim_end());

@@ -81,15 +81,6 @@ impl Assembly {
         Self::read(directory)
     }
 
-    /// Synthesises an environment as it is at AWS.
-    pub(crate) fn as_declared(
-        workspace: &Workspace,
-        environment: &str,
-        interrupt: &Interrupt,
-    ) -> anyhow::Result<Self> {
-        Self::read(synthesise(workspace, environment, &[], interrupt)?)
-    }
-
     /// Reads what a synth wrote earlier.
     pub(crate) fn read(directory: PathBuf) -> anyhow::Result<Self> {
         let declared = Declared::read(&directory.join("declared.json"))?;
