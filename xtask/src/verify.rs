@@ -149,22 +149,7 @@ impl Verify {
         // Drift is looked for in full runs, and whenever somebody asks.
         let also = if self.drift { &["A5"][..] } else { &[] };
         let mut report = Report::make(groups, depth, also, &view);
-        if self.digest.is_some() {
-            for id in BESIDE_A_RELEASE {
-                if report.leave_out(id) {
-                    ui::say(format_args!(
-                        "left out {id}: it says nothing about a release on its way"
-                    ));
-                }
-            }
-        }
-        if self.place.target == Target::Local {
-            for (id, why) in emulated::LEFT_OUT {
-                if report.leave_out(id) {
-                    ui::say(format_args!("left out {id}: with ministack, {why}"));
-                }
-            }
-        }
+        self.leave_out(&mut report);
         self.print(&report, &aws)?;
         ui::say(format_args!(
             "{} in {}",
@@ -182,6 +167,26 @@ impl Verify {
             declared: Declared::read(path)?,
             directory: path.parent().map(Path::to_owned).unwrap_or_default(),
         })
+    }
+
+    /// Leaves out what cannot be looked at there, or now.
+    fn leave_out(&self, report: &mut Report) {
+        if self.digest.is_some() {
+            for id in BESIDE_A_RELEASE {
+                if report.leave_out(id) {
+                    ui::say(format_args!(
+                        "left out {id}: it says nothing about a release on its way"
+                    ));
+                }
+            }
+        }
+        if self.place.target == Target::Local {
+            for (id, why) in emulated::LEFT_OUT {
+                if report.leave_out(id) {
+                    ui::say(format_args!("left out {id}: with ministack, {why}"));
+                }
+            }
+        }
     }
 
     /// Whether a group is looked at.

@@ -12,7 +12,7 @@ use crate::aws::{Aws, Failure};
 use crate::image::Login;
 use crate::problem::Problem;
 use crate::verify::declared::Declared;
-use crate::verify::facts::{list_at, text};
+use crate::verify::facts::{list_at, rings_since, text};
 
 /// Something that answers like the `aws` command line.
 pub(crate) trait Cloud {
@@ -371,8 +371,9 @@ impl Account<'_> {
         answer.is_err_and(|failure| failure.is_absence())
     }
 
-    /// Alarms among those that guard a deployment that are in alarm.
-    pub(crate) fn ringing(&self) -> anyhow::Result<Vec<String>> {
+    /// Alarms among those that guard a deployment that are in alarm, with the second since 1970 since when each is, as
+    /// far as that is known.
+    pub(crate) fn ringing(&self) -> anyhow::Result<Vec<(String, Option<f64>)>> {
         let names = &self.declared.service.deployment_alarms;
         if names.is_empty() {
             return Ok(Vec::new());
@@ -381,7 +382,7 @@ impl Account<'_> {
         let arguments = [&["--state-value", "ALARM", "--alarm-names"][..], &names].concat();
         let answer = self.ask("cloudwatch describe-alarms", &arguments)?;
         Ok(list_at(&answer, "/MetricAlarms")
-            .map(|alarm| text(alarm, "/AlarmName"))
+            .map(|alarm| (text(alarm, "/AlarmName"), rings_since(alarm)))
             .collect())
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::account::Account;
 use super::answers::{Service, StoppedTask};
-use super::lock::Lock;
+use super::work::Work;
 use crate::interrupt::Interrupt;
 use crate::ui::{self, Mark};
 
@@ -167,7 +167,7 @@ impl<'a> Follow<'a> {
         })
     }
 
-    /// Where ECS lists no deployments (an emulator), the sets of tasks say the same less clearly.
+    /// Where ECS lists no deployments (an emulator that does not have them), the sets of tasks say the same less clearly.
     fn by_rollout(&mut self, service: &Service) -> Option<Ending> {
         let ours = service
             .rollouts
@@ -285,42 +285,52 @@ pub(crate) fn find(account: &Account<'_>, revision: &str) -> anyhow::Result<Opti
 /// How many deployments back one is looked for.
 const LOOK_BACK: usize = 8;
 
-/// Watches what ECS has called successful for a while: alarms, and tasks that die after they were healthy. Returns
-/// what is wrong.
-pub(crate) fn bake(
-    account: &Account<'_>,
-    revision: &str,
-    pace: Pace,
-    interrupt: &Interrupt,
-    lock: Option<&Lock<'_>>,
-    now: impl Fn() -> u64,
-) -> anyhow::Result<Option<String>> {
-    if pace.bake > 0 {
-        let length = pace.poll.as_secs() * u64::from(pace.bake);
-        ui::step(
-            Mark::Run,
-            format_args!("watching alarms and tasks for {length} s"),
-        );
+impl Work<'_> {
+    /// Watches what ECS has called successful for a while: alarms that went off since it `began`, in seconds since
+    /// 1970, and tasks of `revision` that die. Returns what is wrong.
+    pub(super) fn bake(&self, revision: &str, began: f64) -> anyhow::Result<Option<String>> {
+        let Self {
+            account,
+            pace,
+            interrupt,
+            ..
+        } = *self;
+        if pace.bake > 0 {
+            let length = pace.poll.as_secs() * u64::from(pace.bake);
+            ui::step(
+                Mark::Run,
+                format_args!("watching alarms and tasks for {length} s"),
+            );
+        }
+        let mut told = BTreeSet::new();
+        for _ in 0..pace.bake {
+            interrupt.check()?;
+            if let Some(lock) = self.lock {
+                lock.renew((self.now)())?;
+            }
+            let mut rang = Vec::new();
+            for (alarm, since) in account.ringing()? {
+                if since.is_none_or(|since| since >= began) {
+                    rang.push(alarm);
+                } else if told.insert(alarm.clone()) {
+                    let why = "went off before this release, and is not held against it";
+                    ui::step(Mark::Run, format_args!("alarm {alarm} {why}"));
+                }
+            }
+            if !rang.is_empty() {
+                return Ok(Some(format!("alarm {}", rang.join(", "))));
+            }
+            let died: Vec<StoppedTask> = account
+                .stopped_tasks(revision)?
+                .into_iter()
+                .filter(StoppedTask::is_failure)
+                .collect();
+            if let Some(task) = died.first() {
+                tell_task(account, task);
+                return Ok(Some(format!("{} tasks died: {}", died.len(), task.reason)));
+            }
+            interrupt.pause(pace.poll);
+        }
+        Ok(None)
     }
-    for _ in 0..pace.bake {
-        interrupt.check()?;
-        if let Some(lock) = lock {
-            lock.renew(now())?;
-        }
-        let ringing = account.ringing()?;
-        if !ringing.is_empty() {
-            return Ok(Some(format!("alarm {}", ringing.join(", "))));
-        }
-        let died: Vec<StoppedTask> = account
-            .stopped_tasks(revision)?
-            .into_iter()
-            .filter(StoppedTask::is_failure)
-            .collect();
-        if let Some(task) = died.first() {
-            tell_task(account, task);
-            return Ok(Some(format!("{} tasks died: {}", died.len(), task.reason)));
-        }
-        interrupt.pause(pace.poll);
-    }
-    Ok(None)
 }

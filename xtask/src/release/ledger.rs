@@ -6,10 +6,12 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::account::Account;
 use crate::problem::Problem;
 use crate::verify::declared::Declared;
+use crate::verify::facts;
 
 /// How many entries are kept; the standard parameters of an account are limited.
 const KEPT: usize = 50;
@@ -108,6 +110,11 @@ impl Entry {
             .chars()
             .take(12)
             .collect()
+    }
+
+    /// When it was made, in seconds since 1970; before everything where that is not known.
+    pub(crate) fn began(&self) -> f64 {
+        facts::seconds(&Value::from(&*self.at)).unwrap_or_default()
     }
 
     /// The number of the revision within its family.

@@ -338,14 +338,7 @@ impl Work<'_> {
             Mark::Ok,
             format_args!("ECS says that release {} is deployed", entry.name()),
         );
-        let baked = follow::bake(
-            self.account,
-            revision,
-            self.pace,
-            self.interrupt,
-            self.lock,
-            self.now,
-        );
+        let baked = self.bake(revision, entry.began());
         if self.interrupt.is_raised() {
             return Err(self.unfinished(&entry, "is not looked at any more").into());
         }

@@ -133,6 +133,12 @@ pub(crate) fn seconds(value: &Value) -> Option<f64> {
     }
 }
 
+/// Since when an alarm is in its state, in seconds since 1970.
+pub(crate) fn rings_since(alarm: &Value) -> Option<f64> {
+    let at = |name: &str| alarm.get(name).and_then(seconds);
+    at("StateTransitionedTimestamp").or_else(|| at("StateUpdatedTimestamp"))
+}
+
 fn iso_seconds(text: &str) -> Option<f64> {
     let (date, time) = text.split_once('T')?;
     let mut date = date.split('-').map(str::parse::<i64>);

@@ -204,6 +204,33 @@ fn tasks_that_failed_before_their_revision_was_replaced_are_not_held_against_the
 }
 
 #[test]
+fn an_alarm_that_rang_before_a_release_began_is_not_held_against_it() {
+    let mut facts = healthy();
+    let declared = declared();
+    let mut failed = |digest: Option<&str>, since: &str| {
+        let alarm = facts
+            .value_mut("alarms")
+            .unwrap()
+            .pointer_mut("/MetricAlarms/0")
+            .unwrap();
+        alarm["StateValue"] = "ALARM".into();
+        alarm["StateTransitionedTimestamp"] = since.into();
+        let view = View {
+            declared: &declared,
+            facts: &facts,
+            digest,
+            now: NOW,
+        };
+        ids(&Report::make(GROUPS, Depth::Full, &[], &view), "fail")
+    };
+    let digest = healthy().text("released", "/Parameter/Value").unwrap();
+    let (before, after) = ("2026-01-01T00:00:00.000Z", "2027-01-01T00:00:00.000Z");
+    assert_eq!(failed(None, before), ["K5"]);
+    assert_eq!(failed(Some(&digest), after), ["K5"]);
+    assert!(failed(Some(&digest), before).is_empty());
+}
+
+#[test]
 fn the_report_says_what_is_wrong_and_how_to_repair_it() {
     let mut facts = healthy();
     *facts

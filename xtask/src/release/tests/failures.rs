@@ -2,7 +2,8 @@
 
 use super::model::{Fate, Model, digest, image, revision, shape};
 use super::{
-    Looks, Verdict, candidate, deploy, expect_consistent, ledger, roll_back, run, said, with, with_a_verified,
+    Looks, NOW, Verdict, candidate, deploy, expect_consistent, ledger, roll_back, run, said, with,
+    with_a_verified,
 };
 use crate::interrupt::Interrupt;
 use crate::release::account::Account;
@@ -165,18 +166,24 @@ fn what_dies_after_it_was_healthy_is_taken_back() {
 #[test]
 fn an_alarm_after_the_deployment_takes_it_back() {
     let model = with_a_verified();
-    model
-        .state
-        .borrow_mut()
-        .ringing
-        .push("mcp-gateway-staging-server-errors".to_owned());
-    // It still rings when the copy is watched, so going back is not called good either.
+    // It goes off in the very second in which both the release and the copy are made, so going back is not called good
+    // either.
+    model.state.borrow_mut().ringing.push(("server-errors", NOW));
     let report = deploy(&model, &Looks::pass(), 'b').unwrap();
     assert!(
         report.what.contains("server-errors") && report.what.contains("going back did not work"),
         "{report:?}"
     );
     assert_eq!(model.runs_image(), image('a'));
+}
+
+#[test]
+fn an_alarm_that_went_off_before_is_not_held_against_what_may_well_end_it() {
+    let model = with_a_verified();
+    model.state.borrow_mut().ringing.push(("server-errors", NOW - 60));
+    assert!(deploy(&model, &Looks::pass(), 'b').unwrap().is_done);
+    assert!(roll_back(&model, &Looks::pass(), None).unwrap().is_done);
+    assert_eq!(said(&model), "1 verified, 2 rolled-back held, 3 verified");
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! An account in memory that answers as AWS does, with the shapes of botocore's API model.
 //!
-//! No emulator has service deployments, a breaker that fails to go back, or an archived image; this has, on request. It
-//! can stop answering after any call, which is what a kill between two calls looks like from the account.
+//! No emulator has a breaker that fails to go back, a deployment that is stopped where it is, or an archived image; this
+//! has, on request. It can stop answering after any call, which is what a kill between two calls looks like from the
+//! account.
 
 mod stores;
 mod tasks;
@@ -56,7 +57,7 @@ pub(super) struct State {
     pub(super) running: usize,
     /// Looks at the service until the last of them runs.
     pub(super) starting: Cell<u32>,
-    /// Sets of tasks, where the account lists no deployments, as emulators do not.
+    /// Sets of tasks, where the account lists no deployments, as ministack by itself does not.
     pub(super) rollouts: Option<Vec<Value>>,
     /// What the service says, the newest first.
     pub(super) events: Vec<String>,
@@ -74,7 +75,8 @@ pub(super) struct State {
     pub(super) stacks: BTreeMap<String, VecDeque<&'static str>>,
     /// Templates by stack.
     pub(super) templates: BTreeMap<String, Value>,
-    pub(super) ringing: Vec<String>,
+    /// Alarms that ring, and the second since when.
+    pub(super) ringing: Vec<(&'static str, u64)>,
     /// Tasks of a revision that died.
     pub(super) dead: Vec<(u32, &'static str, i64)>,
     pub(super) fates: BTreeMap<String, Fate>,
@@ -265,7 +267,7 @@ impl Model {
                 let alarms: Vec<Value> = state
                     .ringing
                     .iter()
-                    .map(|name| json!({ "AlarmName": name }))
+                    .map(|(name, since)| json!({ "AlarmName": name, "StateTransitionedTimestamp": since }))
                     .collect();
                 Ok(json!({ "MetricAlarms": alarms }))
             }

@@ -257,7 +257,7 @@ fn whatever_is_not_as_released_is_not_quiet() {
     let rows: [(&str, Happening<'_>, &str); 7] = [
         (
             "an alarm",
-            &|model| model.state.borrow_mut().ringing.push("errors".to_owned()),
+            &|model| model.state.borrow_mut().ringing.push(("errors", NOW)),
             "alarms       errors",
         ),
         (

@@ -76,7 +76,7 @@ impl Seen {
                 .filter(Brief::is_open)
                 .collect(),
             targets: account.targets()?,
-            ringing: account.ringing()?,
+            ringing: account.ringing()?.into_iter().map(|(name, _)| name).collect(),
             lock: held.map(|(_, held)| held.shown(now)),
         })
     }
