@@ -11,31 +11,30 @@ export interface Gap {
 /** Read back from ministack after `cdk deploy`, and different. */
 export const LOST_BY_MINISTACK: readonly Gap[] = [
   { path: 'service.platform_version', loses: 'CloudFormation does not pass it on', instead: 'template' },
-  { path: 'service.health_check_grace_period_seconds', loses: 'always 0', instead: 'template' },
-  { path: 'service.availability_zone_rebalancing', loses: 'not kept', instead: 'template' },
-  { path: 'load_balancer.availability_zones', loses: 'every zone is the first', instead: 'template' },
+  { path: 'service.health_check_grace_period_seconds', loses: 'CloudFormation does not pass it on', instead: 'template' },
+  { path: 'service.availability_zone_rebalancing', loses: 'CloudFormation does not pass it on', instead: 'template' },
   { path: 'target_group.protocol_version', loses: 'not kept', instead: 'moto' },
   { path: 'network.task_port', loses: 'CloudFormation refuses rules between groups', instead: 'ministack by API' },
   { path: 'network.peer_port', loses: 'CloudFormation refuses rules between groups', instead: 'ministack by API' },
   { path: 'data.time_to_live_attribute', loses: 'CloudFormation does not pass it on', instead: 'moto' },
   { path: 'data.point_in_time_recovery', loses: 'CloudFormation does not pass it on', instead: 'moto' },
-  { path: 'data.point_in_time_recovery_days', loses: 'not kept, by moto neither', instead: 'template' },
+  { path: 'data.point_in_time_recovery_days', loses: 'CloudFormation does not pass it on, and moto does not keep it', instead: 'template' },
   { path: 'data.encryption', loses: 'CloudFormation does not pass it on', instead: 'moto' },
 ];
 
 /** Never read from ministack. */
 export const NOT_READ_FROM_MINISTACK: readonly Gap[] = [
   { path: 'load_balancer.firewall', loses: 'CloudFormation refuses the association', instead: 'moto' },
-  { path: 'scaling.', loses: 'ministack has no application auto scaling', instead: 'moto' },
+  { path: 'scaling.', loses: 'CloudFormation refuses scaling targets', instead: 'moto' },
   { path: 'signals.queries', loses: 'CloudFormation refuses saved queries', instead: 'template' },
   { path: 'signals.ping_minutes', loses: 'the schedule is text', instead: 'template' },
   { path: 'service.min_tasks', loses: 'a desired count that nothing scales', instead: 'template' },
   { path: 'service.strategy', loses: 'not kept', instead: 'template' },
-  { path: 'tasks.distinct_zones_min', loses: 'tasks of one machine have no zones', instead: 'live only' },
+  { path: 'tasks.distinct_zones_min', loses: 'a wish for tasks, which `verify` looks at', instead: 'no attribute' },
   { path: 'task_definition.revisions_retained', loses: 'read as the state of the first revision', instead: 'ministack by API' },
   { path: 'secrets.deploy_role', loses: 'CloudFormation refuses the OIDC provider', instead: 'template' },
   { path: 'secrets.key_alias', loses: 'read as `data.key_alias`', instead: 'no attribute' },
-  { path: 'listener.certificate_min_days', loses: 'certificates of emulators do not age', instead: 'live only' },
+  { path: 'listener.certificate_min_days', loses: 'a wish for the certificate, which `verify` looks at', instead: 'no attribute' },
   { path: 'registry.image', loses: 'read as what tasks run', instead: 'no attribute' },
   { path: 'live.', loses: 'there is no load balancer that serves', instead: 'live only' },
   { path: 'account.id', loses: 'null: that of the credentials', instead: 'live only' },

@@ -16,6 +16,7 @@ export interface Bridge {
 
 const READY_SECONDS = 30;
 
+const MINISTACK = fileURLToPath(new URL('more-of-ministack.py', import.meta.url));
 const AWS_CLI = fileURLToPath(new URL('aws-cli.py', import.meta.url));
 
 /** Started processes, in order. */
@@ -58,7 +59,7 @@ export class Machines {
 
   /** Starts ministack; without a Docker daemon its tasks are only pretended. */
   async ministack(python: string, address: string, port: number, socket: string | undefined): Promise<string> {
-    const child = this.start('ministack', python, ['-m', 'ministack'], {
+    const child = this.start('ministack', python, [MINISTACK], {
       BIND_HOST: address,
       MINISTACK_HOST: address,
       GATEWAY_PORT: String(port),

@@ -1,7 +1,7 @@
 // Runs the real `cargo xtask deploy`, `rollback` and `lock` against ministack with real containers.
 //
-// What no emulator has (deployments as resources, a breaker that cannot go back, archived images) is tested against an
-// account in memory, in `xtask/src/release/tests`.
+// What no emulator has (a breaker that cannot go back, a deployment that is stopped where it is, archived images) is tested
+// against an account in memory, in `xtask/src/release/tests`.
 
 import { spawn, type ChildProcess } from 'node:child_process';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -17,7 +17,7 @@ const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 const BRIDGE: Bridge = { name: 'mcpgw-release', address: '10.79.0.1' };
 const NAME = 'mcp-gateway-local';
 
-/** Groups of assertions that ministack can hold; the rest of a verification is tested where there is a place to look at. */
+/** Groups of assertions that hold without a place to look at; the others are for `cargo xtask local rehearse`. */
 const GATE = 'AGI';
 
 /** How a run of xtask ended. */

@@ -2,7 +2,7 @@
 //!
 //! `infra/emulate/gaps.ts` has the exact list of what it loses; the tests of the infrastructure keep it exact.
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::aws::{Aws, Failure};
 use crate::problem::Problem;
@@ -69,11 +69,45 @@ pub(crate) fn finish(
             "dynamodb update-table --table-name {table} --sse-specification Enabled=true,SSEType=KMS,KMSMasterKeyId={key}"
         ))?;
     }
-    // What scaling would do, which the emulator has not.
+    finish_service(call, declared)
+}
+
+/// What the service is configured with, and how far it scales.
+fn finish_service(call: impl Fn(&str) -> anyhow::Result<Value>, declared: &Declared) -> anyhow::Result<()> {
     let service = &declared.service;
+    let names = format!("--cluster {} --service {}", service.cluster, service.name);
+    let live = call(&format!(
+        "ecs describe-services --cluster {} --services {}",
+        service.cluster, service.name
+    ))?;
+    // An update takes the configuration as a whole.
+    let mut configuration = live
+        .pointer("/services/0/deploymentConfiguration")
+        .cloned()
+        .unwrap_or_default();
+    let breaker = &service.circuit_breaker;
+    if let Some(fields) = configuration
+        .pointer_mut("/deploymentCircuitBreaker")
+        .and_then(Value::as_object_mut)
+    {
+        let threshold = json!({ "type": breaker.threshold_type, "value": breaker.threshold_value });
+        fields.insert("thresholdConfiguration".to_owned(), threshold);
+        fields.insert(
+            "resetOnHealthyTask".to_owned(),
+            breaker.reset_on_healthy_task.into(),
+        );
+    }
+    let scaling = &declared.scaling;
     call(&format!(
-        "ecs update-service --cluster {} --service {} --desired-count {}",
-        service.cluster, service.name, service.min_tasks
+        "application-autoscaling register-scalable-target --service-namespace ecs \
+         --scalable-dimension ecs:service:DesiredCount --resource-id service/{}/{} --min-capacity {} --max-capacity {}",
+        service.cluster, service.name, scaling.min_tasks, scaling.max_tasks
+    ))?;
+    // Nobody acts upon that here, so the number of tasks is said as well.
+    call(&format!(
+        "ecs update-service {names} --desired-count {} --health-check-grace-period-seconds {} \
+         --availability-zone-rebalancing {} --deployment-configuration {configuration}",
+        service.min_tasks, service.health_check_grace_period_seconds, service.availability_zone_rebalancing
     ))?;
     Ok(())
 }

@@ -25,6 +25,8 @@ const NETWORK: &str = "10.66.0.1/24";
 const DNS: &str = "xtask/local/dns.mjs";
 /// What stands between the emulated ECS and the container daemon.
 const DOCKER: &str = "xtask/local/docker.mjs";
+/// ministack, with what it leaves out of the AWS that a release looks at.
+const MINISTACK: &str = "infra/emulate/more-of-ministack.py";
 /// The program behind the `aws` command line, which the tests of the infrastructure use as well.
 const AWS_COMMAND_LINE: &str = "infra/emulate/aws-cli.py";
 const READY_LIMIT: Duration = Duration::from_mins(1);
@@ -80,7 +82,7 @@ impl Machines {
         machines.daemon(&daemon, directory, interrupt)?;
         machines.registry(&registry, directory, interrupt)?;
         let docker = machines.docker_of_ecs(workspace, directory, interrupt)?;
-        machines.aws(&docker, directory, interrupt)?;
+        machines.aws(workspace, &docker, directory, interrupt)?;
         machines.google(workspace, directory, interrupt)?;
         machines.dns(workspace, directory, interrupt)?;
         machines.aws_command_line(workspace, directory, interrupt)?;
@@ -149,10 +151,16 @@ impl Machines {
         Ok(socket)
     }
 
-    fn aws(&mut self, docker: &Path, directory: &Path, interrupt: &Interrupt) -> anyhow::Result<()> {
+    fn aws(
+        &mut self,
+        workspace: &Workspace,
+        docker: &Path,
+        directory: &Path,
+        interrupt: &Interrupt,
+    ) -> anyhow::Result<()> {
         let mut command = Command::new(&self.python);
         command
-            .args(["-m", "ministack"])
+            .arg(workspace.root().join(MINISTACK))
             .envs([
                 ("BIND_HOST", ADDRESS),
                 ("MINISTACK_HOST", ADDRESS),
