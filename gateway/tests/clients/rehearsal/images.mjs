@@ -3,7 +3,7 @@
 import { readFile, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { ROOT, dockerHost, run } from './stage.mjs';
+import { ROOT, docker, dockerHost, run } from './stage.mjs';
 
 /** What is changed, where clients see it. */
 const FILE = 'gateway/src/google/tools/identity.rs';
@@ -47,7 +47,6 @@ export class Images {
 
   /** The released image with one more environment variable, in the registry. */
   async withSetting(tag, name, value) {
-    const docker = (...args) => run('docker', args, { env: { ...process.env, DOCKER_HOST: dockerHost() } });
     const container = await docker('create', this.released);
     await docker('commit', '--change', `ENV ${name}=${value}`, container, `${this.repository}:${tag}`);
     await docker('rm', container);

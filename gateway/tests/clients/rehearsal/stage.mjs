@@ -34,6 +34,9 @@ export async function aws(...args) {
   return text === '' ? undefined : JSON.parse(text);
 }
 
+/** The container daemon of the stage. */
+export const docker = (...args) => run('docker', ['--host', dockerHost(), ...args]);
+
 /** `cargo xtask`, as it was built for this run. */
 export class Xtask {
   /** Runs a verb; what it says is passed on, and returned with its exit code. */

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path';
 
 import { ADDRESS, startFront } from '../../../../xtask/probe/support/front.mjs';
 import { until } from '../support/processes.mjs';
-import { CHANGES, MOVES, REVISIONS, balancer, listener, ofBalancer, ofGroup, targetGroup } from './changes.mjs';
+import { CHANGES, FAILURES, MOVES, REVISIONS, balancer, listener, ofBalancer, ofGroup, targetGroup } from './changes.mjs';
 import { AWS, ENVIRONMENT, HOSTS, MCP, NAME, ROOT, authority, aws, run } from './stage.mjs';
 
 /** The account's side of everything in front of the gateway. */
@@ -46,7 +46,9 @@ const repair = (found) => Promise.all([...new Set(found.map(({ fix }) => fix))].
 
 const shown = (found) => found.map(({ id, what, actual, reason }) => `${id} ${what}: ${actual ?? reason}`).join('; ') || 'nothing';
 
-const groupsOf = (changes) => [...new Set(changes.map(({ id }) => id[0]))].join('');
+/** The ids that find changes. */
+const idsOf = (changes) => changes.flatMap(({ id, ids = [id] }) => ids);
+const groupsOf = (changes) => [...new Set(idsOf(changes).map(([letter]) => letter))].join('');
 
 /** The first change of each group, then the second, ... */
 const rounds = (changes) => {
@@ -60,19 +62,19 @@ export function symptoms(xtask) {
     const { assertions } = await xtask.json('verify', ...ENVIRONMENT, '--quick', '--only', groups, ...more);
     return assertions.filter(({ verdict }) => verdict !== 'pass');
   };
-  const expectRepaired = async (findings, groups) => {
-    const rest = await failing(groups);
+  const expectRepaired = async (findings, groups, ...more) => {
+    const rest = await failing(groups, ...more);
     findings.check(rest.length === 0 ? 'after the repair 0 fail' : `after the repair: ${shown(rest)}`, rest.length === 0);
   };
   /** Makes changes, each of another group, and expects what was repaired before to be so. */
   const changeAndRepair = async (findings, changes, settle = () => {}) => {
     for (const { change } of changes) await change();
-    await settle();
-    const found = await failing(groupsOf(changes));
-    findings.check(`found: ${shown(found)}`, found.map(({ id }) => id).join() === changes.map(({ id }) => id).join());
+    if (!changes.some(({ isOpen }) => isOpen)) await settle();
+    const found = await failing(groupsOf(changes), ...changes.flatMap(({ more = [] }) => more));
+    findings.check(`found: ${shown(found)}`, found.map(({ id }) => id).join() === idsOf(changes).join());
     const looks = changes.filter(({ undo }) => undo);
     for (const { undo } of looks) await undo();
-    await repair(found.filter((one) => !looks.some(({ id }) => id === one.id)));
+    await repair(found.filter((one) => !idsOf(looks).includes(one.id)));
   };
   const ofAccount = SYMPTOMS.map(([name, ids, harm]) => [name, `found as ${ids.join(' and ')} and nothing else, and repaired by the command that is printed`, async (findings) => {
     await harm();
@@ -101,7 +103,7 @@ export function symptoms(xtask) {
         await stable();
       }
       await until('healthy targets', async () => (await targets()).filter(({ TargetHealth }) => TargetHealth.State === 'healthy').length === 2, [], STABLE_MS);
-      await expectRepaired(findings, groupsOf(MOVES));
+      await expectRepaired(findings, groupsOf(MOVES), '--drift');
     }],
     ['a caching CDN is in front', 'found as L4 and nothing else, by the name of the CDN, and gone when the load balancer is asked itself', async (findings) => {
       const { 'mcp.local.example.com': address } = HOSTS;
@@ -136,6 +138,18 @@ export function symptoms(xtask) {
       await repair(found);
       await stable();
       await expectRepaired(findings, 'GL');
+    }],
+    ['tasks that end as they should not', 'killed on the way out (D6), killed at the start (B2, D5), and three times in a row, which sends the deployment back (C1, C2): found by these ids alone; D5 and D6 for an hour', async (findings) => {
+      for (const failure of FAILURES) {
+        await failure.change();
+        await stable();
+        const found = await failing(groupsOf([failure]));
+        findings.check(`found: ${shown(found)}`, found.map(({ id }) => id).join() === failure.ids.join());
+        await failure.undo?.();
+        await stable();
+      }
+      const rest = await failing(groupsOf(FAILURES));
+      findings.check(`after the repair: ${shown(rest)}`, rest.map(({ id }) => id).join() === 'D5,D6');
     }],
   ];
 }
