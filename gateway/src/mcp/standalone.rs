@@ -73,6 +73,18 @@ impl fmt::Display for ListVersion {
     }
 }
 
+/// How a GET stream begins, for a client that had seen the list at `seen`; the version that it has `now` is not known
+/// before the counters were read. Only the newest version of the protocol knows events without a message.
+fn first(is_newest: bool, seen: Option<ListVersion>, now: Option<ListVersion>) -> Bytes {
+    let wait = StreamKind::Standalone.retry();
+    match (seen, now) {
+        (Some(seen), Some(now)) if seen != now => now.list_changed(),
+        (_, Some(now)) if is_newest => sse::primer(now, wait),
+        (_, None) if is_newest => sse::retry(wait),
+        _ => Bytes::new(),
+    }
+}
+
 /// The notification that the tool list changed.
 fn list_changed() -> String {
     format!(r#"{{"jsonrpc":"2.0","method":"{LIST_CHANGED}"}}"#)
@@ -88,18 +100,11 @@ impl Mcp {
     ) -> IdleStream {
         let now = *self.peers.versions().borrow();
         let now = now.map(|versions| self.list_version(versions.catalogue));
-        let first = match (seen, now) {
-            (Some(seen), Some(now)) if seen != now => now.list_changed(),
-            (_, Some(now)) if session.sealed.protocol_version() == NEWEST => {
-                sse::primer(now, StreamKind::Standalone.retry())
-            }
-            _ => Bytes::new(),
-        };
         IdleStream {
             kind: StreamKind::Standalone,
             session: session.key,
             grant: Arc::clone(&principal.grant),
-            first,
+            first: first(session.sealed.protocol_version() == NEWEST, seen, now),
         }
     }
 
@@ -120,6 +125,25 @@ impl Mcp {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_client_is_told_how_long_to_wait_before_the_counters_were_read_as_well() {
+        let now = ListVersion {
+            counter: 17,
+            digest: ListDigest::of("[]"),
+        };
+        let primer = format!("id: {now}\nretry: 2000\ndata: \n\n");
+        let rows = [
+            ((true, None, Some(now)), primer.as_str()),
+            ((true, None, None), "retry: 2000\n\n"),
+            ((true, Some(now), None), "retry: 2000\n\n"),
+            ((false, None, Some(now)), ""),
+            ((false, None, None), ""),
+        ];
+        for ((is_newest, seen, now), expected) in rows {
+            assert_eq!(first(is_newest, seen, now), expected, "{seen:?} {now:?}");
+        }
+    }
 
     #[test]
     fn a_place_comes_back_as_it_was_sent_and_junk_is_none() {
