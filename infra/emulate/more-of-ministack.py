@@ -3,7 +3,8 @@
 Service deployments as resources of their own (which end, go back and can be stopped); the zone and the address of a
 task, its health, its true exit code and its protection; secrets of a task definition that CloudFormation registers, and
 root filesystems that are only read; the zones of a load balancer; when an imported certificate ends; how far back a
-table can be restored; how far a service scales. Everything else is ministack's; its own state says what became of a deployment.
+table can be restored; how far a service scales. Everything else is ministack's; its own state says what became of a
+deployment.
 
 Usage: `python more-of-ministack.py`, with the environment of `python -m ministack`.
 """
