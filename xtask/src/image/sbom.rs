@@ -19,8 +19,9 @@ pub(crate) fn write(
     id: &str,
     path: &Path,
 ) -> anyhow::Result<usize> {
+    // Not offline: it reads the manifests of all packages, and a build has fetched only those that it needed.
     let output = Command::new("cargo")
-        .args(["metadata", "--format-version", "1", "--locked", "--offline"])
+        .args(["metadata", "--format-version", "1", "--locked"])
         .args(["--no-default-features", "--filter-platform", platform.triple])
         .arg("--manifest-path")
         .arg(workspace.root().join("gateway/Cargo.toml"))
