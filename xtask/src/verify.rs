@@ -123,10 +123,11 @@ impl Verify {
             _ => fetch::account(&aws, &declared, self.digest.as_deref(), interrupt)?,
         };
         let depth = self.depth.depth();
-        if self.has_chosen('A') && (self.drift || depth == Depth::Full) {
+        let is_elsewhere = facts.are_of_another_account(&declared);
+        if self.has_chosen('A') && !is_elsewhere && (self.drift || depth == Depth::Full) {
             fetch::drift(&aws, &declared, &mut facts, interrupt)?;
         }
-        if self.has_chosen('L') {
+        if self.has_chosen('L') && !is_elsewhere {
             ui::step(Mark::Run, format_args!("probing {}", declared.live.url));
             let outside = Outside {
                 program: &workspace.root().join(PROBE),
@@ -148,7 +149,12 @@ impl Verify {
         };
         // Drift is looked for in full runs, and whenever somebody asks.
         let also = if self.drift { &["A5"][..] } else { &[] };
-        let mut report = Report::make(groups, depth, also, &view);
+        let mut report = if is_elsewhere {
+            ui::say("left out all but A1: it would be about another account");
+            Report::of_account(&view)
+        } else {
+            Report::make(groups, depth, also, &view)
+        };
         self.leave_out(&mut report);
         self.print(&report, &aws)?;
         ui::say(format_args!(
@@ -183,7 +189,7 @@ impl Verify {
         if self.place.target == Target::Local {
             for (id, why) in emulated::LEFT_OUT {
                 if report.leave_out(id) {
-                    ui::say(format_args!("left out {id}: with ministack, {why}"));
+                    ui::say(format_args!("left out {id}: on the local target, {why}"));
                 }
             }
         }

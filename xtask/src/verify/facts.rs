@@ -61,6 +61,12 @@ impl Facts {
         Some(text(found, "/OutputValue"))
     }
 
+    /// Whether the credentials are those of another account than the declared one.
+    pub(crate) fn are_of_another_account(&self, declared: &Declared) -> bool {
+        let account = self.text("identity", "/Account");
+        declared.account.id.is_some() && account.is_some() && account != declared.account.id
+    }
+
     /// The ledger of releases.
     pub(crate) fn ledger(&self) -> Result<Ledger, Unknown> {
         let parameters = answers::parameters(self.get("ledger")?).ok_or_else(|| Unknown {

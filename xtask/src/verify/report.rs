@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 
 use super::facts::Unknown;
 use super::row::{Depth, Finding, Fix, Row, View};
-use super::rows::Group;
+use super::rows::{GROUPS, Group};
 use crate::aws::Aws;
 
 /// How one assertion came out.
@@ -78,6 +78,16 @@ impl Report {
         Self {
             groups: groups.collect(),
         }
+    }
+
+    /// Looks at nothing but whose account it is.
+    pub(crate) fn of_account(view: &View<'_>) -> Self {
+        let mut report = Self::make(GROUPS, Depth::Quick, &[], view);
+        for (_, _, lines) in &mut report.groups {
+            lines.retain(|line| line.id == "A1");
+        }
+        report.groups.retain(|(_, _, lines)| !lines.is_empty());
+        report
     }
 
     /// Forgets the line of an assertion; false when there is none.

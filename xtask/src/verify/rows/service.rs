@@ -9,9 +9,7 @@ use crate::verify::row::{Finding, Row, View};
 const DEPLOYMENT_CONFIGURATION: &str = "/services/0/deploymentConfiguration";
 
 pub(crate) const ROWS: &[Row] = &[
-    Row::new("B1", "the service is active", |view| {
-        same(view, "ACTIVE", "/services/0/status")
-    }),
+    Row::new("B1", "the service is active", activity),
     Row::new("B2", "the rollout is completed", rollout),
     Row::new("B3", "the service runs what the ledger says", release::revision),
     Row::new("B4", "as many tasks run as wanted", count),
@@ -92,15 +90,17 @@ pub(crate) const ROWS: &[Row] = &[
             "" => "ECS".to_owned(),
             other => other.to_owned(),
         };
-        Ok(Finding::same(
-            &view.declared.service.deployment_controller,
-            actual,
-        ))
+        let wanted = &view.declared.service.deployment_controller;
+        let option = format!("--deployment-controller type={wanted}");
+        Ok(Finding::same(wanted, actual).aws(update(view, &option)))
     }),
 ];
 
 pub(crate) const DEPLOYMENT: &[Row] = &[
     Row::new("C1", "the last deployment was successful", |view| {
+        if let Some(finding) = forgotten(view)? {
+            return Ok(finding);
+        }
         let actual = view.text("deployments", "/serviceDeployments/0/status")?;
         let why = view.text("deployments", "/serviceDeployments/0/statusReason")?;
         let said = if why.is_empty() {
@@ -112,6 +112,9 @@ pub(crate) const DEPLOYMENT: &[Row] = &[
         Ok(Finding::said(is_open || actual == "SUCCESSFUL", "SUCCESSFUL", said).aws(events(view)))
     }),
     Row::new("C2", "no rollback, and no breaker that opened", |view| {
+        if let Some(finding) = forgotten(view)? {
+            return Ok(finding);
+        }
         let deployment = view.fact("deployment")?;
         let rollback = text(deployment, "/serviceDeployments/0/rollback/reason");
         let breaker = text(
@@ -126,6 +129,9 @@ pub(crate) const DEPLOYMENT: &[Row] = &[
         Ok(Finding::said(happened, "breaker not TRIGGERED", actual).aws(events(view)))
     }),
     Row::new("C3", "the deployed revision has the released image", |view| {
+        if let Some(finding) = forgotten(view)? {
+            return Ok(finding);
+        }
         let released = view.text("released", "/Parameter/Value")?;
         let revision = view.fact("service revision")?;
         let images = list_at(revision, "/serviceRevisions/0/containerImages");
@@ -152,6 +158,16 @@ pub(crate) const DEPLOYMENT: &[Row] = &[
         )))
     }),
 ];
+
+/// ECS remembers a deployment for 90 days. What became of an older one, the tasks show.
+fn forgotten(view: &View<'_>) -> Result<Option<Finding>, Unknown> {
+    existing(view)?;
+    let is_known = list_at(view.fact("deployments")?, "/serviceDeployments")
+        .next()
+        .is_some();
+    let said = "none within the 90 days that ECS remembers";
+    Ok((!is_known).then(|| Finding::said(true, said, said)))
+}
 
 /// What a deployment is called that has not ended.
 const OPEN: [&str; 5] = [
@@ -196,6 +212,47 @@ fn same(view: &View<'_>, expected: impl ToString, pointer: &str) -> Result<Findi
     Ok(Finding::same(expected, view.text("service", pointer)?))
 }
 
+/// What a service that was deleted is made again from; `describe-services` shows it for about an hour longer.
+const MADE_OF: [&str; 12] = [
+    "serviceName",
+    "taskDefinition",
+    "loadBalancers",
+    "launchType",
+    "platformVersion",
+    "networkConfiguration",
+    "deploymentConfiguration",
+    "healthCheckGracePeriodSeconds",
+    "availabilityZoneRebalancing",
+    "enableExecuteCommand",
+    "enableECSManagedTags",
+    "propagateTags",
+];
+
+/// CloudFormation keeps to what it once made, so no deploy of an unchanged template brings a deleted service back; one
+/// that is made under the same name has the same ARN, and is the stack's again.
+fn activity(view: &View<'_>) -> Result<Finding, Unknown> {
+    let service = &view.declared.service;
+    let (cluster, name) = (&service.cluster, &service.name);
+    let finding = same(view, "ACTIVE", "/services/0/status")?;
+    Ok(match &*finding.actual {
+        "DRAINING" => finding.aws(format!(
+            "ecs wait services-inactive --cluster {cluster} --services {name}"
+        )),
+        "INACTIVE" => {
+            let fields = MADE_OF.map(|field| format!("{field}:{field}")).join(",");
+            finding.aws(format!(
+                "ecs create-service --cluster {cluster} --desired-count {} --cli-input-json \"$(aws ecs describe-services \
+                 --cluster {cluster} --services {name} --output json --query 'services[0].{{{fields}}}')\"",
+                service.min_tasks
+            ))
+        }
+        _ => finding.or_do(
+            "CloudFormation counts on a service that is gone: take it out of the template of its stack and deploy, \
+             put it back and deploy again",
+        ),
+    })
+}
+
 fn rollout(view: &View<'_>) -> Result<Finding, Unknown> {
     let service = view.fact("service")?;
     let primary = list_at(service, "/services/0/deployments").find(|one| text(one, "/status") == "PRIMARY");
@@ -223,7 +280,8 @@ fn count(view: &View<'_>) -> Result<Finding, Unknown> {
         format!("at least {least}, as many as desired, none pending"),
         format!("{running} running of {desired} desired, {pending} pending"),
     );
-    Ok(if desired < least {
+    let is_active = text(service, "/services/0/status") == "ACTIVE";
+    Ok(if is_active && desired < least {
         finding.aws(update(view, &format!("--desired-count {least}")))
     } else {
         finding.aws(events(view))
