@@ -71,23 +71,10 @@ pub(crate) struct Service {
     pub(crate) desired: u64,
     pub(crate) running: u64,
     pub(crate) pending: u64,
-    /// The newest first.
-    pub(crate) rollouts: Vec<Rollout>,
+    /// Of each set of its tasks, the newest first.
+    pub(crate) revisions: Vec<String>,
     /// The newest first.
     pub(crate) events: Vec<Event>,
-}
-
-/// One set of tasks of a service.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Rollout {
-    pub(crate) id: String,
-    /// `PRIMARY` for the one that the service is meant to have.
-    pub(crate) status: String,
-    pub(crate) revision: String,
-    pub(crate) state: String,
-    pub(crate) reason: String,
-    pub(crate) running: u64,
-    pub(crate) failed: u64,
 }
 
 /// What a service says about itself.
@@ -103,15 +90,7 @@ impl Service {
         if text(service, "/status") != "ACTIVE" {
             return None;
         }
-        let rollouts = list_at(service, "/deployments").map(|rollout| Rollout {
-            id: text(rollout, "/id"),
-            status: text(rollout, "/status"),
-            revision: text(rollout, "/taskDefinition"),
-            state: text(rollout, "/rolloutState"),
-            reason: text(rollout, "/rolloutStateReason"),
-            running: number(rollout, "/runningCount"),
-            failed: number(rollout, "/failedTasks"),
-        });
+        let revisions = list_at(service, "/deployments").map(|tasks| text(tasks, "/taskDefinition"));
         let events = list_at(service, "/events").map(|event| Event {
             id: text(event, "/id"),
             message: text(event, "/message"),
@@ -121,7 +100,7 @@ impl Service {
             desired: number(service, "/desiredCount"),
             running: number(service, "/runningCount"),
             pending: number(service, "/pendingCount"),
-            rollouts: rollouts.collect(),
+            revisions: revisions.collect(),
             events: events.collect(),
         })
     }
@@ -133,14 +112,14 @@ impl Service {
             desired: 0,
             running: 0,
             pending: 0,
-            rollouts: Vec::new(),
+            revisions: Vec::new(),
             events: Vec::new(),
         }
     }
 
-    /// The set of tasks that the service is meant to have.
-    pub(crate) fn primary(&self) -> Option<&Rollout> {
-        self.rollouts.iter().find(|rollout| rollout.status == "PRIMARY")
+    /// Whether it is meant to run `revision`, or has tasks of it.
+    pub(crate) fn has(&self, revision: &str) -> bool {
+        self.revision == revision || self.revisions.iter().any(|one| one == revision)
     }
 }
 

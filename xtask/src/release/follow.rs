@@ -124,21 +124,17 @@ impl<'a> Follow<'a> {
     fn look(&mut self) -> anyhow::Result<Option<Ending>> {
         let service = self.account.service()?.unwrap_or_else(Service::gone);
         self.tell_events(&service);
-        let ending = self.state(&service)?;
+        let ending = self.state()?;
         self.tell_tasks()?;
         Ok(ending)
     }
 
-    fn state(&mut self, service: &Service) -> anyhow::Result<Option<Ending>> {
+    fn state(&mut self) -> anyhow::Result<Option<Ending>> {
         if self.deployment.is_none() {
             self.deployment = find(self.account, self.revision)?;
         }
         let Some(arn) = &self.deployment else {
-            return if self.account.deployments()?.is_empty() {
-                Ok(self.by_rollout(service))
-            } else {
-                Ok(None)
-            };
+            return Ok(None);
         };
         let Some(deployment) = self.account.deployment(arn)? else {
             return Ok(None);
@@ -165,38 +161,6 @@ impl<'a> Follow<'a> {
             "STOPPED" => Some(Ending::Stopped(reason)),
             _ => None,
         })
-    }
-
-    /// Where ECS lists no deployments (an emulator that does not have them), the sets of tasks say the same less clearly.
-    fn by_rollout(&mut self, service: &Service) -> Option<Ending> {
-        let ours = service
-            .rollouts
-            .iter()
-            .find(|rollout| rollout.revision == self.revision);
-        let primary = service.primary();
-        let shown = ours.or(primary);
-        if let Some(rollout) = shown {
-            self.tell_progress(format!(
-                "{}: {} of {} tasks run, {} failed",
-                rollout.state, rollout.running, service.desired, rollout.failed
-            ));
-        }
-        let is_primary = primary.is_some_and(|primary| primary.revision == self.revision);
-        let reason = ours.map(|ours| ours.reason.clone());
-        let reason = reason
-            .filter(|reason| !reason.is_empty())
-            .unwrap_or_else(|| "ECS does not say why".to_owned());
-        match (
-            ours.map(|ours| &*ours.state),
-            primary.map(|primary| &*primary.state),
-        ) {
-            (Some("COMPLETED"), _) if is_primary && service.running >= service.desired => {
-                Some(Ending::Successful)
-            }
-            (Some("FAILED"), _) if is_primary => Some(Ending::Stuck(reason)),
-            (Some("FAILED") | None, Some("COMPLETED")) if !is_primary => Some(Ending::SentBack(reason)),
-            _ => None,
-        }
     }
 
     fn tell_progress(&mut self, progress: String) {

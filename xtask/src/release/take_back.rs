@@ -108,9 +108,7 @@ impl Work<'_> {
             return self.sent_back(entry);
         };
         let service = self.account.service()?;
-        let is_there = service.as_ref().is_some_and(|service| {
-            service.revision == revision || service.rollouts.iter().any(|one| one.revision == revision)
-        });
+        let is_there = service.as_ref().is_some_and(|service| service.has(&revision));
         let open = self.open_deployment(&revision)?;
         if let (Some(open), Some(before)) = (open, service.filter(|_| is_there)) {
             self.expect_lock()?;
@@ -272,9 +270,7 @@ impl Work<'_> {
             return Ok(false);
         };
         let service = self.account.service()?;
-        let has_it = service.is_some_and(|service| {
-            service.revision == *revision || service.rollouts.iter().any(|one| one.revision == *revision)
-        });
+        let has_it = service.is_some_and(|service| service.has(revision));
         Ok(has_it || self.open_deployment(revision)?.is_some())
     }
 

@@ -237,11 +237,7 @@ impl Work<'_> {
     /// service.
     fn move_to(&self, entry: &Entry, revision: &str, was_placed: bool) -> anyhow::Result<Service> {
         let service = self.service()?;
-        let is_moved = service.revision == revision
-            || service
-                .rollouts
-                .iter()
-                .any(|rollout| rollout.revision == revision)
+        let is_moved = service.has(revision)
             || entry.deployment.is_some()
             || (was_placed && follow::find(self.account, revision)?.is_some());
         if !is_moved {

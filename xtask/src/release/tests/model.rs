@@ -57,8 +57,6 @@ pub(super) struct State {
     pub(super) running: usize,
     /// Looks at the service until the last of them runs.
     pub(super) starting: Cell<u32>,
-    /// Sets of tasks, where the account lists no deployments, as ministack by itself does not.
-    pub(super) rollouts: Option<Vec<Value>>,
     /// What the service says, the newest first.
     pub(super) events: Vec<String>,
     /// States of the targets, when there is a target group.
@@ -153,7 +151,6 @@ impl Model {
                 desired: 2,
                 running: 2,
                 starting: Cell::new(0),
-                rollouts: None,
                 events: Vec::new(),
                 targets: Some(vec!["healthy", "healthy"]),
                 logs: Some(Vec::new()),
@@ -323,7 +320,6 @@ impl State {
             "list-service-deployments" | "list-tasks" if self.service.is_none() => {
                 Err(failure("ServiceNotFoundException", "Service not found."))
             }
-            "list-service-deployments" if self.rollouts.is_some() => Ok(json!({ "serviceDeployments": [] })),
             "list-service-deployments" => {
                 let brief = |one: &Deployment| {
                     json!({ "serviceDeploymentArn": one.arn, "status": one.status,
@@ -473,13 +469,12 @@ impl State {
         let state = if is_open { "IN_PROGRESS" } else { "COMPLETED" };
         let primary = json!({ "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": revision,
             "rolloutState": state, "runningCount": running });
-        let rollouts = self.rollouts.clone().unwrap_or_else(|| vec![primary]);
         let events = self
             .events
             .iter()
             .map(|message| json!({ "id": message, "message": message }));
         json!({ "services": [{ "status": "ACTIVE", "taskDefinition": revision, "desiredCount": self.desired,
-            "runningCount": running, "pendingCount": 0, "deployments": rollouts,
+            "runningCount": running, "pendingCount": 0, "deployments": [primary],
             "events": events.collect::<Vec<_>>() }] })
     }
 

@@ -6,7 +6,6 @@ use super::model::{Fate, Instead, Model, image, revision};
 use super::{Looks, NOW, PACE, Verdict, ana, deploy, empty, keys, verb, with, with_a_verified};
 use crate::Outcome;
 use crate::problem::Problem;
-use crate::release::follow::{Ending, Follow};
 use crate::release::place::Place;
 use crate::release::verb::releases::Releases;
 use crate::release::verb::status::Seen;
@@ -70,61 +69,11 @@ fn a_wait_ends_as_the_deployment_ends() {
 
 #[test]
 fn a_wait_for_nothing_says_what_is_deployed() {
-    // After a release, and before ECS knows of any deployment.
+    // After a release, and where ECS knows of no deployment, or of none any more.
     for (model, number) in [(with_a_verified(), 2), (Model::new(), 1)] {
         let answer = waited(&model).unwrap();
         assert_eq!(answer.lines, [format!("{} is deployed", revision(number))]);
         assert_eq!(answer.outcome, Outcome::Done);
-    }
-}
-
-#[test]
-fn where_no_deployments_are_listed_the_sets_of_tasks_say_how_it_ended() {
-    let set = |status: &str, number, state: &str| {
-        json!({ "id": number, "status": status, "taskDefinition": revision(number), "rolloutState": state,
-            "rolloutStateReason": "because", "runningCount": 2 })
-    };
-    let rows = [
-        (vec![set("PRIMARY", 2, "COMPLETED")], 2, Ending::Successful),
-        (
-            vec![set("PRIMARY", 2, "IN_PROGRESS"), set("ACTIVE", 1, "COMPLETED")],
-            2,
-            Ending::Late,
-        ),
-        // It says so before the tasks are there.
-        (vec![set("PRIMARY", 2, "COMPLETED")], 1, Ending::Late),
-        (
-            vec![set("PRIMARY", 2, "FAILED")],
-            2,
-            Ending::Stuck("because".to_owned()),
-        ),
-        (
-            vec![set("PRIMARY", 1, "COMPLETED"), set("ACTIVE", 2, "FAILED")],
-            2,
-            Ending::SentBack("because".to_owned()),
-        ),
-        (
-            vec![set("PRIMARY", 1, "COMPLETED")],
-            2,
-            Ending::SentBack("ECS does not say why".to_owned()),
-        ),
-        (
-            vec![set("PRIMARY", 1, "IN_PROGRESS"), set("ACTIVE", 2, "FAILED")],
-            2,
-            Ending::Late,
-        ),
-    ];
-    for (sets, running, expected) in rows {
-        let model = with_a_verified();
-        let mut state = model.state.borrow_mut();
-        (state.rollouts, state.running) = (Some(sets.clone()), running);
-        drop(state);
-        let ending = with(&model, |account| {
-            let (service, moved) = (account.service().unwrap().unwrap(), revision(2));
-            let follow = Follow::new(account, &moved, &service);
-            follow.until_it_ends(PACE, &model.interrupt, || Ok(())).unwrap()
-        });
-        assert_eq!(ending, expected, "{sets:?}");
     }
 }
 

@@ -48,11 +48,16 @@ pub(in crate::release) fn until_it_ends(
         let hint = format!("`cargo xtask deploy --env {environment}` makes one");
         return Err(Problem::new(what, hint).into());
     };
-    let revision = match account.deployments()?.first() {
-        Some(newest) => account.task_definition_of(&newest.target)?,
-        None => service.revision.clone(),
+    let (revision, ending) = match account.deployments()?.first() {
+        Some(newest) => {
+            let revision = account.task_definition_of(&newest.target)?;
+            let follow = Follow::new(account, &revision, &service);
+            let ending = follow.until_it_ends(pace, interrupt, || Ok(()))?;
+            (revision, ending)
+        }
+        // ECS forgets a deployment after 90 days.
+        None => (service.revision, Ending::Successful),
     };
-    let ending = Follow::new(account, &revision, &service).until_it_ends(pace, interrupt, || Ok(()))?;
     let said = match &ending {
         Ending::Successful => format!("{revision} is deployed"),
         Ending::SentBack(why) => format!("{revision} was sent back: {why}"),
