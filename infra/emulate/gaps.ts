@@ -13,7 +13,6 @@ export const LOST_BY_MINISTACK: readonly Gap[] = [
   { path: 'service.platform_version', loses: 'CloudFormation does not pass it on', instead: 'template' },
   { path: 'service.health_check_grace_period_seconds', loses: 'CloudFormation does not pass it on', instead: 'template' },
   { path: 'service.availability_zone_rebalancing', loses: 'CloudFormation does not pass it on', instead: 'template' },
-  { path: 'target_group.protocol_version', loses: 'not kept', instead: 'moto' },
   { path: 'network.task_port', loses: 'CloudFormation refuses rules between groups', instead: 'ministack by API' },
   { path: 'network.peer_port', loses: 'CloudFormation refuses rules between groups', instead: 'ministack by API' },
   { path: 'data.time_to_live_attribute', loses: 'CloudFormation does not pass it on', instead: 'moto' },

@@ -57,13 +57,14 @@ export class Machines {
     return isReady ? { socket } : { missing: `dockerd does not start: ${this.lastLine('dockerd')}` };
   }
 
-  /** Starts ministack; without a Docker daemon its tasks are only pretended. */
-  async ministack(python: string, address: string, port: number, socket: string | undefined): Promise<string> {
+  /** Starts ministack; without a Docker daemon its tasks are only pretended. `registry` has the layers of its images. */
+  async ministack(python: string, address: string, port: number, socket: string | undefined, registry: string): Promise<string> {
     const child = this.start('ministack', python, [MINISTACK], {
       BIND_HOST: address,
       MINISTACK_HOST: address,
       GATEWAY_PORT: String(port),
       MINISTACK_ACCOUNT_ID: '123456789012',
+      IMAGE_REGISTRY: registry,
       DOCKER_HOST: `unix://${socket ?? join(this.directory, 'no-docker.sock')}`,
     });
     await this.expectReady('ministack', child, address, port);

@@ -4,7 +4,7 @@ import { resources, type Templates } from '../test/support/templates.ts';
 import type { Declared } from '../lib/declared.ts';
 import type { Aws, Answer } from './aws.ts';
 import type { Live, Outputs } from './live.ts';
-import { readLoadBalancer, readTargetGroup } from './live.ts';
+import { readLoadBalancer } from './live.ts';
 import { readData, readScaling } from './live-rest.ts';
 
 type Row = Record<string, unknown>;
@@ -15,7 +15,6 @@ export async function readByMoto(aws: Aws, templates: Templates, declared: Decla
   await createTables(aws, templates, outputs);
   await createScaling(aws, templates);
   const data = (await readData(aws, declared, outputs)).data ?? {};
-  const group = (await readTargetGroup(aws, outputs)).target_group ?? {};
   const balancer = (await readLoadBalancer(aws, declared, outputs)).load_balancer ?? {};
   return {
     data: {
@@ -23,7 +22,6 @@ export async function readByMoto(aws: Aws, templates: Templates, declared: Decla
       point_in_time_recovery: data.point_in_time_recovery,
       encryption: data.encryption,
     },
-    target_group: { protocol_version: group.protocol_version },
     load_balancer: { idle_timeout_seconds: balancer.idle_timeout_seconds, firewall: await firewallOf(aws, outputs) },
     ...(await readScaling(aws, declared)),
   };
@@ -70,7 +68,6 @@ async function createTables(aws: Aws, templates: Templates, outputs: Outputs): P
 
 async function createBalancer(aws: Aws, templates: Templates, declared: Declared): Promise<Outputs> {
   const first = (answer: Answer, list: string) => ((answer[list] as Row[])[0] ?? {});
-  const { Vpcs } = (await aws.call('ec2', 'describe_vpcs')) as { Vpcs: Row[] };
   const { Subnets } = (await aws.call('ec2', 'describe_subnets')) as { Subnets: Row[] };
   const properties = only(templates, 'service', 'AWS::ElasticLoadBalancingV2::LoadBalancer');
   const created = await aws.call('elbv2', 'create_load_balancer', {
@@ -80,10 +77,8 @@ async function createBalancer(aws: Aws, templates: Templates, declared: Declared
   const LoadBalancerArn = String(first(created, 'LoadBalancers')['LoadBalancerArn']);
   const Attributes = (properties['LoadBalancerAttributes'] as Row[]).filter(({ Key }) => !String(Key).startsWith('access_logs'));
   await aws.call('elbv2', 'modify_load_balancer_attributes', { LoadBalancerArn, Attributes });
-  const { TargetGroupAttributes: _, Tags: __, ...group } = only(templates, 'service', 'AWS::ElasticLoadBalancingV2::TargetGroup');
-  const made = await aws.call('elbv2', 'create_target_group', { ...group, Name: 'group', VpcId: Vpcs[0]?.['VpcId'] });
   await createFirewall(aws, templates, declared, LoadBalancerArn);
-  return { load_balancer_arn: LoadBalancerArn, target_group_arn: String(first(made, 'TargetGroups')['TargetGroupArn']) };
+  return { load_balancer_arn: LoadBalancerArn };
 }
 
 async function createFirewall(aws: Aws, templates: Templates, declared: Declared, ResourceArn: string): Promise<void> {

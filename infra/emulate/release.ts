@@ -195,7 +195,7 @@ export async function rehearse(report: Report, directory: string, pythons: { min
   try {
     const docker = process.arch === 'x64' ? await machines.docker() : { missing: 'the images are for x86-64' };
     if ('missing' in docker) return report.notRun('releases on an emulator', docker.missing);
-    const endpoint = await machines.ministack(pythons.ministack, BRIDGE.address, await freePort(), docker.socket);
+    const endpoint = await machines.ministack(pythons.ministack, BRIDGE.address, await freePort(), docker.socket, registry.address);
     const variables = emulatorVariables(endpoint, 'AKIAMINI');
     const aws = new Aws(pythons.ministack, variables);
     await aws.call('route53', 'create_hosted_zone', { Name: 'local.example.com', CallerReference: 'release' });

@@ -298,7 +298,7 @@ export async function runEmulators(report: Report, directory: string, pythons: P
     const docker = process.arch === 'x64' ? await machines.docker() : { missing: 'the waiting image is for x86-64' };
     const socket = 'socket' in docker ? docker.socket : undefined;
     if ('missing' in docker) report.notRun('tasks in containers; the control plane is still deployed to', docker.missing);
-    const endpoint = await machines.ministack(pythons.ministack, socket ? BRIDGE.address : '127.0.0.1', await freePort(), socket);
+    const endpoint = await machines.ministack(pythons.ministack, socket ? BRIDGE.address : '127.0.0.1', await freePort(), socket, image.address);
     const run = await Run.prepare(report, directory, pythons.ministack, endpoint, image);
     const onMoto = report.step('what ministack loses is set on moto by API and read back as declared', async () =>
       compareMoto(await machines.moto(pythons.moto, await freePort()), pythons.moto),

@@ -1,11 +1,11 @@
-// Answers DNS for the containers of the local stage, which have no way out: a few names with one address, nothing else.
+// Answers DNS for the containers of the local stage, which have no way out: a few names with an address each.
 //
-// Usage: node dns.mjs LISTEN ADDRESS NAME...
+// Usage: node dns.mjs LISTEN NAME=ADDRESS...
 
 import dgram from 'node:dgram';
 
-const [listen, address, ...names] = process.argv.slice(2);
-const known = new Set(names.map((name) => name.toLowerCase()));
+const [listen, ...records] = process.argv.slice(2);
+const addresses = new Map(records.map((record) => record.toLowerCase().split('=')));
 
 const HEADER = 12;
 const [TYPE_A, CLASS_IN, TTL_SECONDS] = [1, 1, 60];
@@ -24,7 +24,7 @@ function question(request) {
 
 function answer(request) {
   const { name, type, end } = question(request);
-  const isKnown = known.has(name);
+  const isKnown = addresses.has(name);
   const isAddress = isKnown && type === TYPE_A;
   const head = Buffer.from(request.subarray(0, end));
   // An authoritative answer; recursion was wanted or not.
@@ -39,7 +39,7 @@ function answer(request) {
   record.writeUInt16BE(CLASS_IN, 4);
   record.writeUInt32BE(TTL_SECONDS, 6);
   record.writeUInt16BE(4, 10);
-  record.set(address.split('.').map(Number), 12);
+  record.set(addresses.get(name).split('.').map(Number), 12);
   return Buffer.concat([head, record]);
 }
 

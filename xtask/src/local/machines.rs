@@ -165,6 +165,7 @@ impl Machines {
                 ("BIND_HOST", ADDRESS),
                 ("MINISTACK_HOST", ADDRESS),
                 ("MINISTACK_ACCOUNT_ID", "123456789012"),
+                ("IMAGE_REGISTRY", REGISTRY),
             ])
             .env("GATEWAY_PORT", ENDPOINT_PORT.to_string())
             .env("DOCKER_HOST", format!("unix://{}", docker.display()));
@@ -204,7 +205,7 @@ impl Machines {
         let mut command = Command::new("node");
         command
             .arg(workspace.root().join(DNS))
-            .args([ADDRESS, ADDRESS, GOOGLE_NAME]);
+            .args([ADDRESS.to_owned(), format!("{GOOGLE_NAME}={ADDRESS}")]);
         let log = directory.join("dns.log");
         let process = Process::start("dns", &mut command, &log)?;
         self.ready(process, interrupt, || says_ready(&log))
