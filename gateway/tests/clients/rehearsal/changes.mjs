@@ -6,7 +6,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { until } from '../support/processes.mjs';
-import { MCP, NAME, aws, docker, run } from './stage.mjs';
+import { ENDPOINT, MCP, NAME, aws, docker, run } from './stage.mjs';
 
 /** The parameter that has the digest of the released image. */
 const RELEASED = '/mcp-gateway/local/image-digest';
@@ -87,6 +87,8 @@ const lost = (id, digest) => {
   };
 };
 
+const scanOnPush = (isOn) => aws('ecr', 'put-image-scanning-configuration', '--repository-name', NAME, '--image-scanning-configuration', `scanOnPush=${isOn}`);
+
 /** The last release that could be gone back to, and is another image than what runs. */
 async function other() {
   const { Parameters } = await aws('ssm', 'get-parameters-by-path', '--path', '/mcp-gateway/local/releases');
@@ -131,6 +133,13 @@ async function patience(seconds) {
 }
 let timeout;
 
+/** Sets the version of HTTP of the target group. No account lets anybody, nor does the `aws` command line. */
+async function speak(version) {
+  const body = new URLSearchParams({ Action: 'ModifyTargetGroup', Version: '2015-12-01', TargetGroupArn: await targetGroup(), ProtocolVersion: version });
+  const { ok, status } = await fetch(ENDPOINT, { method: 'POST', body, headers: { authorization: 'AWS4-HMAC-SHA256 Credential=AKIAMINI/20260101/us-east-1/elasticloadbalancing/aws4_request' } });
+  if (!ok) throw new Error(`the emulator answers ${status}`);
+}
+
 /** Changes by the id that finds each. `undo`: what is printed only shows where to look. */
 export const CHANGES = [
   { id: 'A3', change: () => aws('cloudformation', 'update-termination-protection', '--enable-termination-protection', '--stack-name', `${NAME}-pipeline`) },
@@ -143,6 +152,7 @@ export const CHANGES = [
   { id: 'B9', change: () => service('--health-check-grace-period-seconds', '0') },
   { id: 'B10', change: () => service('--availability-zone-rebalancing', 'ENABLED') },
   { id: 'B11', change: () => service('--enable-execute-command') },
+  { id: 'B14', change: () => service('--deployment-controller', 'type=CODE_DEPLOY') },
   { id: 'B12', change: async () => {
     const { subnets, securityGroups, assignPublicIp } = (await described()).networkConfiguration.awsvpcConfiguration;
     await service('--network-configuration', JSON.stringify({ awsvpcConfiguration: { subnets: subnets.slice(1), securityGroups, assignPublicIp } }));
@@ -150,7 +160,14 @@ export const CHANGES = [
   lost('F1', async () => (await running()).split('@')[1]),
   lost('F2', async () => (await other()).digest),
   { id: 'F3', change: () => aws('ecr', 'put-image-tag-mutability', '--repository-name', NAME, '--image-tag-mutability', 'MUTABLE') },
-  { id: 'F4', change: () => aws('ecr', 'put-image-scanning-configuration', '--repository-name', NAME, '--image-scanning-configuration', 'scanOnPush=false') },
+  { id: 'F4', change: () => scanOnPush(false) },
+  { id: 'F5', change: async () => {
+    const image = lost('F5', async () => (await running()).split('@')[1]);
+    await image.change();
+    await scanOnPush(false);
+    await image.undo();
+    await scanOnPush(true);
+  } },
   { id: 'F6', change: () => {
     const rule = { rulePriority: 1, selection: { tagStatus: 'any', countType: 'imageCountMoreThan', countNumber: 5 }, action: { type: 'expire' } };
     return aws('ecr', 'put-lifecycle-policy', '--repository-name', NAME, '--lifecycle-policy-text', JSON.stringify({ rules: [rule] }));
@@ -188,6 +205,7 @@ export const CHANGES = [
     await aws('elbv2', 'modify-rule', '--rule-arn', RuleArn, '--conditions', JSON.stringify([{ Field: 'host-header', HostHeaderConfig: { Values: ['*.example.com'] } }]));
   } },
   { id: 'I6', change: async () => aws('elbv2', 'modify-listener', '--listener-arn', await listener('HTTPS'), '--default-actions', JSON.stringify([{ Type: 'fixed-response', FixedResponseConfig: { StatusCode: '404', ContentType: 'text/plain', MessageBody: '' } }])) },
+  { id: 'J1', change: () => speak('HTTP2'), undo: () => speak('HTTP1') },
   { id: 'J5', change: () => ofGroup('load_balancing.algorithm.type', 'least_outstanding_requests') },
   { id: 'K2', change: async () => {
     const [group] = (await described()).networkConfiguration.awsvpcConfiguration.securityGroups;
@@ -274,6 +292,7 @@ const UNHEALTHY_MS = 150_000;
 export const MOVES = [
   { id: 'A4', change: () => release(NO_IMAGE) },
   { id: 'A5', more: ['--drift'], change: () => patience('59'), undo: () => patience(timeout) },
+  { ids: ['B1', 'B4'], isOpen: true, change: () => aws('ecs', 'delete-service', '--force', '--cluster', NAME, '--service', NAME) },
   { id: 'B3', change: async () => service('--task-definition', await register(await definition())) },
   { id: 'B13', change: async () => {
     const { loadBalancers: [balanced] } = await described();

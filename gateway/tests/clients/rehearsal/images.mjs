@@ -1,6 +1,7 @@
-// Further images for a rehearsal: one of changed sources, and the released one with a setting that spoils it.
+// Further images for a rehearsal: one of changed sources, and the released one with something that spoils it.
 
-import { readFile, rm, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
 import { ROOT, docker, dockerHost, run } from './stage.mjs';
@@ -46,9 +47,33 @@ export class Images {
   }
 
   /** The released image with one more environment variable, in the registry. */
-  async withSetting(tag, name, value) {
+  withSetting(tag, name, value) {
+    return this.#altered(tag, (container) => docker('commit', '--change', `ENV ${name}=${value}`, container, `${this.repository}:${tag}`));
+  }
+
+  /** The released image on a base that has a package of Debian, in the registry. */
+  async withPackage(tag, name, version) {
+    const base = await mkdtemp(join(tmpdir(), 'rehearsal-'));
+    try {
+      // What is copied into a container keeps its mode, and this becomes its root.
+      await chmod(base, 0o755);
+      await mkdir(join(base, 'etc'));
+      await writeFile(join(base, 'etc/os-release'), 'ID=debian\n');
+      await mkdir(join(base, 'var/lib/dpkg'), { recursive: true });
+      await writeFile(join(base, 'var/lib/dpkg/status'), `Package: ${name}\nStatus: install ok installed\nVersion: ${version}\n`);
+      return await this.#altered(tag, async (container) => {
+        await docker('cp', `${base}/.`, `${container}:/`);
+        await docker('commit', container, `${this.repository}:${tag}`);
+      });
+    } finally {
+      await rm(base, { recursive: true });
+    }
+  }
+
+  /** Commits a container of the released image as it is altered. */
+  async #altered(tag, commit) {
     const container = await docker('create', this.released);
-    await docker('commit', '--change', `ENV ${name}=${value}`, container, `${this.repository}:${tag}`);
+    await commit(container);
     await docker('rm', container);
     await docker('push', '--quiet', `${this.repository}:${tag}`);
     const digests = JSON.parse(await docker('image', 'inspect', '--format', '{{json .RepoDigests}}', `${this.repository}:${tag}`));

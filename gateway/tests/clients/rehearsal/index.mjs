@@ -148,6 +148,15 @@ const releases = [
     findings.check('the first release runs', (await xtask.running()) === before);
     await clients.expectTold(findings, 'the first');
   }],
+  ['a release with a known vulnerability', 'found by the scan of its image as F5 and nothing else, exit code 1, taken back', async (findings) => {
+    const vulnerable = await images.withPackage('vulnerable', 'xz-utils', '5.6.0-0.2');
+    const run = await xtask.run('deploy', ...ENVIRONMENT, '--image', vulnerable);
+    ended(findings, run, 1, '1 critical (CVE-2024-3094)');
+    const found = [...run.text.matchAll(/^FAIL ([A-M]\d+) /gm)].map(([, id]) => id);
+    findings.check(`found: ${found.join()}`, found.join() === 'F5');
+    findings.check('the first release runs', (await xtask.running()) === before);
+    await clients.expectTold(findings, 'the first');
+  }],
   ['a third release', 'verified, and the first can be gone back to', async (findings) => {
     const third = await images.withSetting('third', 'LOG_LEVEL', 'warn');
     ended(findings, await xtask.run('deploy', ...ENVIRONMENT, '--image', third), 0);

@@ -12,6 +12,8 @@ export const NAME = 'mcp-gateway-local';
 export const MCP = 'https://mcp.local.example.com/mcp';
 /** Hosts that no DNS knows. */
 export const HOSTS = { 'mcp.local.example.com': '10.66.0.1', 'google.localhost': '10.66.0.1' };
+/** Where the emulated AWS is. */
+export const ENDPOINT = 'http://10.66.0.1:4566';
 /** The `aws` command line of the stage. */
 export const AWS = join(ROOT, '.dev/local/bin/aws');
 
@@ -30,7 +32,7 @@ export async function run(program, args, options = {}) {
 /** An answer of the emulated AWS. */
 export async function aws(...args) {
   const variables = { AWS_ACCESS_KEY_ID: 'AKIAMINI', AWS_SECRET_ACCESS_KEY: 'emulated', AWS_EC2_METADATA_DISABLED: 'true' };
-  const text = await run(AWS, ['--region', 'us-east-1', '--endpoint-url', 'http://10.66.0.1:4566', '--output', 'json', ...args], { env: { ...process.env, ...variables } });
+  const text = await run(AWS, ['--region', 'us-east-1', '--endpoint-url', ENDPOINT, '--output', 'json', ...args], { env: { ...process.env, ...variables } });
   return text === '' ? undefined : JSON.parse(text);
 }
 
@@ -39,11 +41,17 @@ export const docker = (...args) => run('docker', ['--host', dockerHost(), ...arg
 
 /** `cargo xtask`, as it was built for this run. */
 export class Xtask {
+  /** `before`: the command that runs it; `env`: further variables. */
+  constructor({ before = [], env = {} } = {}) {
+    Object.assign(this, { before, env });
+  }
+
   /** Runs a verb; what it says is passed on, and returned with its exit code. */
   async run(...args) {
     const began = Date.now();
     console.log(`$ cargo xtask ${args.join(' ')}`);
-    const child = spawn(process.env.XTASK_BIN, args, { cwd: ROOT, stdio: ['ignore', 'pipe', 'pipe'] });
+    const [program, ...parameters] = [...this.before, process.env.XTASK_BIN, ...args];
+    const child = spawn(program, parameters, { cwd: ROOT, env: { ...process.env, ...this.env }, stdio: ['ignore', 'pipe', 'pipe'] });
     const lines = [];
     const printed = [];
     for (const [stream, also] of [[child.stdout, printed], [child.stderr, []]]) {

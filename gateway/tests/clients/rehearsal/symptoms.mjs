@@ -8,6 +8,7 @@ import { dirname, join } from 'node:path';
 import { ADDRESS, startFront } from '../../../../xtask/probe/support/front.mjs';
 import { until } from '../support/processes.mjs';
 import { CHANGES, FAILURES, MOVES, REVISIONS, balancer, listener, ofBalancer, ofGroup, targetGroup } from './changes.mjs';
+import { takenForAws } from './operator.mjs';
 import { AWS, ENVIRONMENT, HOSTS, MCP, NAME, ROOT, authority, aws, run } from './stage.mjs';
 
 /** The account's side of everything in front of the gateway. */
@@ -121,6 +122,7 @@ export function symptoms(xtask) {
       }
       await expectRepaired(findings, 'L');
     }],
+    takenForAws(keepToken, shown),
     // The secret was changed, and only one task has been started since. Which task a probe falls on is chance: what asks
     // often always notices, and what asks once may.
     ['two tasks without shared sessions', 'found as G3, L9 and L11, and as L10 and L13 where those fall on the other task; repaired by the command that is printed', async (findings) => {
