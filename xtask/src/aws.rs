@@ -83,6 +83,8 @@ impl Aws {
         command
             .envs([
                 ("AWS_PAGER", ""),
+                // Whatever format of errors the operator likes to read.
+                ("AWS_CLI_ERROR_FORMAT", "legacy"),
                 ("AWS_RETRY_MODE", "standard"),
                 ("AWS_MAX_ATTEMPTS", "3"),
             ])
@@ -111,18 +113,25 @@ pub(crate) struct Failure {
 }
 
 impl Failure {
-    /// Takes the last line of what `aws` prints; a code is in parentheses: `An error occurred (Code) when ...`.
+    /// Takes what AWS answered, with its code in parentheses: `An error occurred (Code) when ...`; or else the last line.
+    /// From 2.34 on, `aws` puts `aws: [ERROR]:` before it, and details below it.
     fn read(command: String, stderr: &str) -> Self {
-        let mut lines = stderr.lines().map(str::trim).filter(|line| !line.is_empty());
-        let message = lines.next_back().unwrap_or("no word about it").to_owned();
+        const ANSWER: &str = "An error occurred (";
+        let lines: Vec<&str> = stderr
+            .lines()
+            .map(|line| line.trim().trim_start_matches("aws: [ERROR]:").trim_start())
+            .filter(|line| !line.is_empty())
+            .collect();
+        let answer = lines.iter().find(|line| line.starts_with(ANSWER));
+        let message = *answer.or(lines.last()).unwrap_or(&"no word about it");
         let code = message
-            .strip_prefix("An error occurred (")
+            .strip_prefix(ANSWER)
             .and_then(|rest| rest.split_once(')'))
             .map(|(code, _)| code.to_owned());
         Self {
             command,
             code,
-            message,
+            message: message.to_owned(),
         }
     }
 
@@ -243,6 +252,17 @@ mod tests {
                 "PlanRoleArn",
             ),
             (
+                "\naws: [ERROR]: An error occurred (AccessDeniedException) when calling the X operation: no\n\n\
+                 Additional error details:\nreason: none\n",
+                Some("AccessDeniedException"),
+                "PlanRoleArn",
+            ),
+            (
+                "\naws: [ERROR]: Unable to locate credentials. You can configure them.\n",
+                None,
+                "--profile",
+            ),
+            (
                 "Unable to locate credentials. You can configure them.",
                 None,
                 "--profile",
@@ -283,6 +303,10 @@ mod tests {
             ),
             (
                 "An error occurred (ValidationError) when calling the X operation: Stack s does not exist",
+                true,
+            ),
+            (
+                "aws: [ERROR]: An error occurred (ValidationError) when calling the X operation: Stack s does not exist",
                 true,
             ),
             (
