@@ -117,10 +117,10 @@ const timeouts = z.strictObject({
 
 const health = z.strictObject({
   intervalSeconds: seconds([5, 300], 15, 'A bad task is out within 45 s.'),
-  timeoutSeconds: seconds([2, 120], 10, 'Shorter than the interval; a busy task may be slow.'),
+  timeoutSeconds: seconds([2, 60], 10, 'Shorter than the interval; a busy task may be slow; 60 is the maximum of ECS.'),
   healthyThreshold: count([2, 10], 2, 'checks', 'A new task serves after 30 s.'),
   unhealthyThreshold: count([2, 10], 3, 'checks', 'One lost check is no illness.'),
-  graceSeconds: seconds([0, 600], 60, 'A starting task is not judged; at least its start and two checks.'),
+  graceSeconds: seconds([0, 300], 60, 'A starting task is not judged; at least its start and two checks; 300 is the maximum of ECS.'),
 });
 
 const protection = z.strictObject({
