@@ -95,6 +95,12 @@ describe('this repository wants', () => {
     const { required, ...others } = workflows.get('ci.yml').jobs;
     assert.deepEqual([...required.needs].sort(), Object.keys(others).sort());
     assert.equal(required.if, 'always()');
+    // A job that is left out leaves out whatever needs it, in the workflow that calls this one as well.
+    for (const [name, job] of Object.entries(others)) assert.equal(job.if, undefined, name);
+  });
+
+  test('that a pipe ends with the error of any part', () => {
+    for (const [file, { defaults }] of workflows) assert.equal(defaults?.run?.shell, 'bash', file);
   });
 
   test('that a deploy and a rollback of an environment wait for each other, and are never cancelled', () => {
