@@ -251,6 +251,7 @@ function outputs(config: Config, known: Names): Declared['outputs'] {
     load_balancer_security_group_id: { stack: serving, key: 'LoadBalancerSecurityGroupId' },
     task_security_group_id: { stack: serving, key: 'TaskSecurityGroupId' },
     task_subnet_ids: { stack: serving, key: 'TaskSubnetIds' },
+    task_definition_arn: { stack: serving, key: 'TaskDefinitionArn' },
     task_definition_shape: { stack: serving, key: 'TaskDefinitionShape' },
     ...(config.github
       ? {

@@ -6,7 +6,7 @@ import { fileURLToPath } from 'node:url';
 
 import { describe, expect, it } from 'vitest';
 
-import { READ_ACTIONS } from '../lib/construct/read-actions.ts';
+import { DRIFT_ACTIONS, READ_ACTIONS } from '../lib/construct/read-actions.ts';
 import { TABLE_ACTIONS } from '../lib/construct/roles.ts';
 import { built, resources, type Kind } from './support/templates.ts';
 
@@ -138,9 +138,9 @@ describe('the pipeline', () => {
   });
 
   it('reads without changing anything, and without rows, lines and secrets', () => {
-    expect(READ_ACTIONS.filter((action) => !/:(Describe|List|Get|BatchGet|Detect|Simulate)/.test(action))).toEqual([]);
-    expect(READ_ACTIONS.filter((action) => /GetSecretValue|GetParameter|GetItem|:Query|:Scan|GetLogEvents|FilterLogEvents|StartQuery/.test(action))).toEqual([]);
-    expect(statements('pipeline', 'GitHubPlan').map(({ Sid }) => Sid)).toEqual(['Verify', 'Parameters', 'PlanByCdk']);
+    expect([...READ_ACTIONS, ...DRIFT_ACTIONS].filter((action) => !/:(Describe|List|Get|BatchGet|Detect|Simulate)/.test(action))).toEqual([]);
+    expect([...READ_ACTIONS, ...DRIFT_ACTIONS].filter((action) => /GetSecretValue|GetParameter|GetItem|GetObject$|:Query|:Scan|GetLogEvents|FilterLogEvents|StartQuery/.test(action))).toEqual([]);
+    expect(statements('pipeline', 'GitHubPlan').map(({ Sid }) => Sid)).toEqual(['Verify', 'Parameters', 'Drift', 'PlanByCdk']);
   });
 
   it('pushes images and nothing else', () => {
@@ -171,7 +171,7 @@ describe('no role', () => {
   it('may do more than read, log in to the registry or deregister revisions everywhere', () => {
     for (const [kind, role] of everything) {
       const wide = statements(kind, role).filter(({ Resource }) => Resource === '*');
-      const allowed = new Set(['ecr:GetAuthorizationToken', 'ecs:DeregisterTaskDefinition', ...READ_ACTIONS]);
+      const allowed = new Set(['ecr:GetAuthorizationToken', 'ecs:DeregisterTaskDefinition', ...READ_ACTIONS, ...DRIFT_ACTIONS]);
       expect(actions(wide).filter((action) => !allowed.has(action)), role).toEqual([]);
     }
   });

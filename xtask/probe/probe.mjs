@@ -5,6 +5,7 @@
 
 import { resolve4, resolve6 } from 'node:dns/promises';
 import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
 import tls from 'node:tls';
 
 import { Place, late } from './connection.mjs';
@@ -16,6 +17,8 @@ const {
   path = '/mcp', health = '/health', httpPort = 80, balancer, connections = 20, streamSeconds = 0, callSeconds = 0,
   idleSeconds = [],
 } = wanted;
+/** How long a resolver keeps an address of a load balancer, and a little more. */
+const FORGOTTEN_MS = 65_000;
 const token = process.env.VERIFY_TOKEN;
 const ca = wanted.ca ? readFileSync(wanted.ca, 'utf8') : undefined;
 const place = new Place({ url: wanted.url, address: wanted.address, ca, token });
@@ -25,6 +28,18 @@ async function addresses(host) {
   const found = await Promise.all([resolve4, resolve6].map((lookup) => lookup(host).catch(() => [])));
   if (found.flat().length === 0) throw new Error(`\`${host}\` has no address`);
   return found.flat().sort();
+}
+
+/**
+ * Where the host is, and where the load balancer. Of each the DNS may still say what it was a minute ago, so where they
+ * differ in part, they are asked again.
+ */
+async function bothAddresses() {
+  for (const until = Date.now() + FORGOTTEN_MS; ; await sleep(5_000)) {
+    const [host, ofBalancer] = await Promise.all([place.host, balancer].map(addresses));
+    const strangers = host.filter((address) => !ofBalancer.includes(address));
+    if (strangers.length === 0 || strangers.length === host.length || Date.now() > until) return { host, balancer: ofBalancer };
+  }
 }
 
 /** The handshake: what the server shows, and whether a client would trust it. */
@@ -54,7 +69,7 @@ const POST = {
 };
 
 const open = {
-  address: async () => (place.address || !balancer ? undefined : { host: await addresses(place.host), balancer: await addresses(balancer) }),
+  address: async () => (place.address || !balancer ? undefined : bothAddresses()),
   tls: async () => ({ ...(await handshake()), old: await oldTls() }),
   redirect: async () => {
     const { status, headers } = await place.plain(`${path}?probe=1`, httpPort);

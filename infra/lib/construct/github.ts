@@ -6,7 +6,7 @@ import { Construct } from 'constructs';
 
 import type { Config } from '../../config/schema.ts';
 import type { Names } from '../names.ts';
-import { PARAMETER_ACTIONS, READ_ACTIONS } from './read-actions.ts';
+import { DRIFT_ACTIONS, PARAMETER_ACTIONS, READ_ACTIONS } from './read-actions.ts';
 
 /** What the roles are about. */
 export interface GitHubProps {
@@ -41,6 +41,7 @@ export class GitHub extends Construct {
     }
     for (const statement of this.pushing()) this.push.addToPolicy(statement);
     for (const statement of this.deploying()) this.deploy.addToPolicy(statement);
+    this.plan.addToPolicy(new PolicyStatement({ sid: 'Drift', actions: [...DRIFT_ACTIONS], resources: ['*'] }));
     this.plan.addToPolicy(this.cdkRoles('PlanByCdk', ['lookup']));
   }
 

@@ -136,6 +136,7 @@ export class ServiceStack extends EnvironmentStack {
       LoadBalancerSecurityGroupId: this.network.loadBalancerGroup.securityGroupId,
       TaskSecurityGroupId: this.network.taskGroup.securityGroupId,
       TaskSubnetIds: this.network.vpc.selectSubnets(this.network.taskSubnets).subnetIds.join(','),
+      TaskDefinitionArn: this.task.definition.taskDefinitionArn,
       TaskDefinitionShape: this.task.shape(),
     };
     for (const [id, value] of Object.entries(outputs)) new CfnOutput(this, id, { value });

@@ -7,7 +7,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use super::answers::{self, Brief, Deployment, Image, Revision, Secret, Service, Stack, StoppedTask};
+use super::answers::{
+    self, Brief, Deployment, Image, Revision, Secret, Service, Stack, StoppedTask, decisions,
+};
 use crate::aws::{Aws, Failure};
 use crate::image::Login;
 use crate::problem::Problem;
@@ -294,7 +296,7 @@ impl Account<'_> {
         let id = format!("imageDigest={digest}");
         let repository = &*self.declared.registry.repository;
         let answer = self.ask_about(
-            "ecr describe-images",
+            "ecr describe-images --filter imageStatus=ANY",
             &["--repository-name", repository, "--image-ids", &id],
         )?;
         Ok(answer.and_then(|answer| Image::read(&answer)))
@@ -349,18 +351,15 @@ impl Account<'_> {
 
     /// What `role` may not do with `secrets`, by IAM's own simulation; `None` when nobody could be asked.
     pub(crate) fn denied_secrets(&self, role: &str, secrets: &[String]) -> Option<Vec<String>> {
-        let mut arguments = vec![
-            "iam",
-            "simulate-principal-policy",
-            "--action-names",
-            "secretsmanager:GetSecretValue",
-        ];
+        let command = "iam simulate-principal-policy --action-names secretsmanager:GetSecretValue";
+        let mut arguments: Vec<&str> = command.split(' ').collect();
         arguments.extend(["--policy-source-arn", role, "--resource-arns"]);
         arguments.extend(secrets.iter().map(String::as_str));
         let answer = self.cloud.json(&arguments).ok()?;
         let denied = list_at(&answer, "/EvaluationResults")
-            .filter(|result| text(result, "/EvalDecision") != "allowed")
-            .map(|result| text(result, "/EvalResourceName"));
+            .flat_map(decisions)
+            .filter(|(_, decision)| decision != "allowed")
+            .map(|(secret, _)| secret);
         Some(denied.collect())
     }
 

@@ -280,6 +280,18 @@ impl Revision {
 }
 
 /// `arn:aws:secretsmanager:region:account:secret:name` without the key, stage and version that may follow.
+/// What IAM's simulation says of an action: for each resource by its name, where it was asked about some.
+pub(crate) fn decisions(result: &Value) -> Vec<(String, String)> {
+    let of = |entry: &Value, decision: &str| (text(entry, "/EvalResourceName"), text(entry, decision));
+    let each: Vec<_> = list_at(result, "/ResourceSpecificResults")
+        .map(|resource| of(resource, "/EvalResourceDecision"))
+        .collect();
+    if each.is_empty() {
+        return vec![of(result, "/EvalDecision")];
+    }
+    each
+}
+
 fn secret_of(reference: &str) -> String {
     reference.split(':').take(7).collect::<Vec<_>>().join(":")
 }

@@ -20,7 +20,7 @@ use crate::ui;
 /// How many calls of `aws` run at the same time.
 const AT_ONCE: usize = 8;
 /// How long CloudFormation may look for drift, and how often to ask whether it has.
-const DRIFT_LIMIT: u32 = 60;
+const DRIFT_LIMIT: u32 = 300;
 const DRIFT_POLL: Duration = Duration::from_secs(2);
 /// How long a stream is watched after a deploy.
 const GATE_STREAM_SECONDS: u64 = 90;
@@ -95,14 +95,23 @@ fn drift_of(aws: &Aws, stack: &str, interrupt: &Interrupt) -> anyhow::Result<Res
             Err(failure) => return Ok(Err(unknown(&failure))),
             Ok(answer) => match &*text(&answer, "/DetectionStatus") {
                 "DETECTION_IN_PROGRESS" => std::thread::sleep(DRIFT_POLL),
-                "DETECTION_COMPLETE" => {
+                // Of a stack in which it could not look at everything, it knows about the rest.
+                "DETECTION_COMPLETE" | "DETECTION_FAILED" => {
                     let question = [
                         "cloudformation",
                         "describe-stack-resource-drifts",
+                        "--stack-resource-drift-status-filters",
+                        "MODIFIED",
+                        "DELETED",
                         "--stack-name",
                         stack,
                     ];
-                    return Ok(aws.json(&question).map_err(|failure| unknown(&failure)));
+                    let mut drifts = aws.json(&question).map_err(|failure| unknown(&failure));
+                    if let Ok(Value::Object(drifts)) = &mut drifts {
+                        let why = text(&answer, "/DetectionStatusReason");
+                        drifts.insert("DetectionStatusReason".to_owned(), why.into());
+                    }
+                    return Ok(drifts);
                 }
                 _ => break,
             },

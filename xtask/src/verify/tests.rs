@@ -206,6 +206,36 @@ fn a_service_that_was_not_deployed_for_so_long_that_ecs_forgot_passes() {
 }
 
 #[test]
+fn drift_that_could_not_be_looked_at_is_unknown_unless_other_drift_was_found() {
+    let mut facts = healthy();
+    let drifts = facts.value_mut("drift/service").unwrap();
+    drifts["DetectionStatusReason"] = "may not sns:GetTopicAttributes".into();
+    assert_eq!(ids(&report(&facts), "unknown"), ["A5"]);
+    assert!(
+        said(&report(&facts), "A5")
+            .0
+            .contains("may not sns:GetTopicAttributes")
+    );
+    let drifts = facts.value_mut("drift/service").unwrap();
+    *drifts
+        .pointer_mut("/StackResourceDrifts/0/StackResourceDriftStatus")
+        .unwrap() = "MODIFIED".into();
+    assert_eq!(ids(&report(&facts), "fail"), ["A5"]);
+}
+
+#[test]
+fn a_revision_that_cloudformation_registered_for_itself_may_be_the_newest() {
+    let mut facts = healthy();
+    let of_stack = facts.output(&declared(), "task_definition_arn").unwrap();
+    let known = facts.value_mut("revisions").unwrap();
+    known["taskDefinitionArns"]
+        .as_array_mut()
+        .unwrap()
+        .insert(0, of_stack.into());
+    assert_eq!(ids(&report(&facts), "fail"), [""; 0]);
+}
+
+#[test]
 fn an_image_that_has_nothing_to_scan_passes() {
     for status in [
         json!({ "status": "UNSUPPORTED_IMAGE" }),

@@ -136,26 +136,35 @@ fn templates(view: &View<'_>) -> Result<Finding, Unknown> {
 
 fn drift(view: &View<'_>) -> Result<Finding, Unknown> {
     let mut changed = Vec::new();
+    let mut not_seen = Vec::new();
     for stack in &view.declared.account.stacks {
         let answer = view.fact(&format!("drift/{}", stack.kind))?;
+        let why = text(answer, "/DetectionStatusReason");
+        if !why.is_empty() {
+            not_seen.push(format!("{}: {why}", stack.name));
+        }
         for resource in list_at(answer, "/StackResourceDrifts") {
+            let paths: Vec<_> = list_at(resource, "/PropertyDifferences")
+                .map(|difference| text(difference, "/PropertyPath"))
+                .collect();
             // Which revision runs and how many of it are not CloudFormation's to say.
-            let is_owned = text(resource, "/ResourceType") != "AWS::ECS::Service"
-                || list_at(resource, "/PropertyDifferences").any(|difference| {
-                    !matches!(
-                        &*text(difference, "/PropertyPath"),
-                        "/TaskDefinition" | "/DesiredCount"
-                    )
-                });
-            if is_owned
-                && matches!(
-                    &*text(resource, "/StackResourceDriftStatus"),
-                    "MODIFIED" | "DELETED"
-                )
-            {
-                changed.push(format!("{}/{}", stack.name, text(resource, "/LogicalResourceId")));
+            let is_of_release = text(resource, "/ResourceType") == "AWS::ECS::Service"
+                && paths
+                    .iter()
+                    .all(|path| matches!(&**path, "/TaskDefinition" | "/DesiredCount"));
+            let name = format!("{}/{}", stack.name, text(resource, "/LogicalResourceId"));
+            match &*text(resource, "/StackResourceDriftStatus") {
+                "DELETED" => changed.push(format!("{name} deleted")),
+                "MODIFIED" if !is_of_release => changed.push(format!("{name} {}", paths.join(" "))),
+                _ => {}
             }
         }
+    }
+    if changed.is_empty() && !not_seen.is_empty() {
+        return Err(Unknown {
+            reason: not_seen.join("; "),
+            hint: "let the role read what it names: `infra/lib/construct/read-actions.ts`".to_owned(),
+        });
     }
     Ok(Finding::said(
         changed.is_empty(),

@@ -38,7 +38,9 @@ pub(crate) const ROWS: &[Row] = &[
             &format!("ENABLED by {attribute}"),
             |expiry| {
                 let at = |name: &str| text(expiry, &format!("/TimeToLiveDescription/{name}"));
-                format!("{} by {}", at("TimeToLiveStatus"), at("AttributeName"))
+                // It is so for up to an hour after the table was made.
+                let status = at("TimeToLiveStatus").replace("ENABLING", "ENABLED");
+                format!("{status} by {}", at("AttributeName"))
             },
             |table| {
                 format!(

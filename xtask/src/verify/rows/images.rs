@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::release;
+use crate::release::answers::decisions;
 use crate::verify::facts::{Unknown, list_at, seconds, text};
 use crate::verify::row::{Depth, Finding, Row, View};
 
@@ -104,6 +105,10 @@ fn lifecycle(view: &View<'_>) -> Result<Finding, Unknown> {
 /// An image on the empty base has no packages of an operating system, and ECR says of it that it cannot be scanned: what
 /// is in the binary, `nightly.yml` looks at.
 fn scan(view: &View<'_>) -> Result<Finding, Unknown> {
+    const EXPECTED: &str = "0 critical, scanned";
+    if list_at(view.fact("image")?, "/imageDetails").next().is_none() {
+        return Ok(Finding::said(true, EXPECTED, "no image, see F1"));
+    }
     let scan = view.fact("scan")?;
     let (status, why) = (
         text(scan, "/imageScanStatus/status"),
@@ -119,7 +124,7 @@ fn scan(view: &View<'_>) -> Result<Finding, Unknown> {
         _ if is_done || why.is_empty() => format!("{critical} critical{}, scan {status}", names(scan)),
         _ => format!("scan {status}: {why}"),
     };
-    let finding = Finding::said(is_done && critical == "0", "0 critical, scanned", actual);
+    let finding = Finding::said(is_done && critical == "0", EXPECTED, actual);
     let repository = &view.declared.registry.repository;
     let image = view.text("released", "/Parameter/Value")?;
     let of_image = format!("--repository-name {repository} --image-id imageDigest={image}");
@@ -222,14 +227,14 @@ fn may(view: &View<'_>, fact: &str, wanted: &str, role: &str) -> Result<Finding,
     let results: Vec<_> = list_at(view.fact(fact)?, "/EvaluationResults").collect();
     let off: Vec<_> = results
         .iter()
-        .filter(|result| said(text(result, "/EvalDecision")) != wanted)
-        .map(|result| {
-            format!(
-                "{} {}",
-                text(result, "/EvalActionName"),
-                text(result, "/EvalDecision")
-            )
+        .flat_map(|result| {
+            let action = text(result, "/EvalActionName");
+            decisions(result)
+                .into_iter()
+                .map(move |(_, decision)| (action.clone(), decision))
         })
+        .filter(|(_, decision)| said(decision.clone()) != wanted)
+        .map(|(action, decision)| format!("{action} {decision}"))
         .collect();
     let role = view.text("task definition", &format!("/taskDefinition/{role}"))?;
     let name = role.rsplit('/').next().unwrap_or_default().to_owned();

@@ -166,14 +166,25 @@ fn repair(id: &str, expected: &[String], actual: &[String]) -> String {
             "everything" => ("-1", "-1"),
             port => port.split_once(' ').unwrap_or(("tcp", port)),
         };
-        let option = if source.starts_with("sg-") {
-            "--source-group"
-        } else {
-            "--cidr"
+        let command = format!("ec2 {verb}-security-group-ingress --group-id {id}");
+        // The short options know IPv4 and groups only.
+        let listed = match source {
+            source if source.contains(':') => format!("Ipv6Ranges=[{{CidrIpv6={source}}}]"),
+            source if source.starts_with("pl-") => format!("PrefixListIds=[{{PrefixListId={source}}}]"),
+            source => {
+                let option = if source.starts_with("sg-") {
+                    "--source-group"
+                } else {
+                    "--cidr"
+                };
+                return format!("{command} --protocol {protocol} --port {port} {option} {source}");
+            }
         };
-        format!(
-            "ec2 {verb}-security-group-ingress --group-id {id} --protocol {protocol} --port {port} {option} {source}"
-        )
+        let (from, to) = port
+            .split_once('-')
+            .filter(|(from, _)| !from.is_empty())
+            .unwrap_or((port, port));
+        format!("{command} --ip-permissions 'IpProtocol={protocol},FromPort={from},ToPort={to},{listed}'")
     };
     let missing = expected.iter().filter(|rule| !actual.contains(rule));
     let surplus = actual.iter().filter(|rule| !expected.contains(rule));

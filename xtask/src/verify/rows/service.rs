@@ -134,7 +134,9 @@ pub(crate) const DEPLOYMENT: &[Row] = &[
         }
         let released = view.text("released", "/Parameter/Value")?;
         let revision = view.fact("service revision")?;
-        let images = list_at(revision, "/serviceRevisions/0/containerImages");
+        let name = &view.declared.service.container_name;
+        let images = list_at(revision, "/serviceRevisions/0/containerImages")
+            .filter(|image| text(image, "/containerName") == *name);
         Ok(Finding::same_set([released], images.map(|image| text(image, "/imageDigest"))).aws(events(view)))
     }),
     Row::new("C4", "no deployment is under way", |view| {

@@ -1,5 +1,7 @@
 //! J: the target group and the targets in it.
 
+use std::collections::BTreeSet;
+
 use crate::verify::facts::{Unknown, list_at, text};
 use crate::verify::row::{Finding, Row, View};
 
@@ -143,7 +145,9 @@ fn targets(view: &View<'_>) -> Result<Finding, Unknown> {
         .filter(|task| text(task, "/lastStatus") == "RUNNING")
         .flat_map(|task| list_at(task, "/containers"))
         .flat_map(|container| list_at(container, "/networkInterfaces"))
-        .map(|interface| text(interface, "/privateIpv4Address"));
+        .map(|interface| text(interface, "/privateIpv4Address"))
+        // All containers of a task have its address.
+        .collect::<BTreeSet<_>>();
     let targets = list_at(view.fact("target health")?, "/TargetHealthDescriptions")
         .filter(|target| text(target, "/TargetHealth/State") != "draining")
         .map(|target| text(target, "/Target/Id"));

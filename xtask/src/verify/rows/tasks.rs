@@ -14,11 +14,11 @@ const RECENTLY: f64 = 3600.0;
 pub(crate) const ROWS: &[Row] = &[
     Row::new("D1", "every task has the service's revision", |view| {
         let wanted = view.text("service", "/services/0/taskDefinition")?;
-        one(view, wanted, "/taskDefinitionArn")
+        one(view, wanted, |task| text(task, "/taskDefinitionArn"))
     }),
     Row::new("D2", "every task has the released image", |view| {
         let wanted = view.text("released", "/Parameter/Value")?;
-        one(view, wanted, "/containers/0/imageDigest")
+        one(view, wanted, |task| gateway(view, task, "imageDigest"))
     }),
     Row::new("D3", "every task runs and none is unhealthy", |view| {
         let bad: Vec<_> = list_at(view.fact("tasks")?, "/tasks")
@@ -64,7 +64,7 @@ pub(crate) const ROWS: &[Row] = &[
     Row::new("D6", "tasks that were stopped drained in time", |view| {
         stopped(view, "each exit code 0", |task| {
             // A task that failed by itself is D5's.
-            let code = text(task, "/containers/0/exitCode");
+            let code = gateway(view, task, "exitCode");
             let asked = !matches!(
                 &*text(task, "/stopCode"),
                 "TaskFailedToStart" | "EssentialContainerExited"
@@ -108,10 +108,16 @@ fn protection(view: &View<'_>) -> Result<Finding, Unknown> {
     Ok(Finding::said(said.is_empty(), "none", actual).aws(fixes.join("\n")))
 }
 
-fn one(view: &View<'_>, wanted: String, pointer: &str) -> Result<Finding, Unknown> {
-    let live: BTreeSet<_> = list_at(view.fact("tasks")?, "/tasks")
-        .map(|task| text(task, pointer))
-        .collect();
+/// An attribute of the container that is ours: AWS may add others, for the security agents of an account.
+fn gateway(view: &View<'_>, task: &Value, attribute: &str) -> String {
+    let name = &view.declared.service.container_name;
+    let ours = list_at(task, "/containers").find(|container| text(container, "/name") == *name);
+    ours.map(|ours| text(ours, &format!("/{attribute}")))
+        .unwrap_or_default()
+}
+
+fn one(view: &View<'_>, wanted: String, live: impl Fn(&Value) -> String) -> Result<Finding, Unknown> {
+    let live: BTreeSet<_> = list_at(view.fact("tasks")?, "/tasks").map(live).collect();
     Ok(Finding::same_set([wanted], live).aws(update(view, "--force-new-deployment")))
 }
 
