@@ -6,7 +6,7 @@ import { Construct } from 'constructs';
 
 import type { Config } from '../../config/schema.ts';
 import type { Names } from '../names.ts';
-import { DRIFT_ACTIONS, PARAMETER_ACTIONS, READ_ACTIONS } from './read-actions.ts';
+import { DRIFT_ACTIONS, FUNCTION_DRIFT_ACTIONS, PARAMETER_ACTIONS, READ_ACTIONS } from './read-actions.ts';
 
 /** What the roles are about. */
 export interface GitHubProps {
@@ -42,6 +42,8 @@ export class GitHub extends Construct {
     for (const statement of this.pushing()) this.push.addToPolicy(statement);
     for (const statement of this.deploying()) this.deploy.addToPolicy(statement);
     this.plan.addToPolicy(new PolicyStatement({ sid: 'Drift', actions: [...DRIFT_ACTIONS], resources: ['*'] }));
+    const ping = Stack.of(this).formatArn({ service: 'lambda', resource: 'function', resourceName: names.ping, arnFormat: ArnFormat.COLON_RESOURCE_NAME });
+    this.plan.addToPolicy(new PolicyStatement({ sid: 'DriftOfFunction', actions: [...FUNCTION_DRIFT_ACTIONS], resources: [ping] }));
     this.plan.addToPolicy(this.cdkRoles('PlanByCdk', ['lookup']));
   }
 

@@ -101,11 +101,6 @@ export const DRIFT_ACTIONS: readonly string[] = [
   'iam:ListRolePolicies',
   'kms:GetKeyPolicy',
   'kms:ListResourceTags',
-  'lambda:GetFunction',
-  'lambda:GetFunctionCodeSigningConfig',
-  'lambda:GetFunctionRecursionConfig',
-  'lambda:GetPolicy',
-  'lambda:GetRuntimeManagementConfig',
   'logs:DescribeIndexPolicies',
   'logs:DescribeMetricFilters',
   'logs:GetDataProtectionPolicy',
@@ -137,6 +132,15 @@ export const DRIFT_ACTIONS: readonly string[] = [
   'sns:ListTagsForResource',
   'wafv2:GetLoggingConfiguration',
   'wafv2:ListTagsForResource',
+];
+
+/** The same of functions, whose variables are read with them: of our own only. */
+export const FUNCTION_DRIFT_ACTIONS: readonly string[] = [
+  'lambda:GetFunction',
+  'lambda:GetFunctionCodeSigningConfig',
+  'lambda:GetFunctionRecursionConfig',
+  'lambda:GetPolicy',
+  'lambda:GetRuntimeManagementConfig',
 ];
 
 /** Of the parameters of this environment only: elsewhere in the account they may be secrets. */

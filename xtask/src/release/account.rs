@@ -296,7 +296,7 @@ impl Account<'_> {
         let id = format!("imageDigest={digest}");
         let repository = &*self.declared.registry.repository;
         let answer = self.ask_about(
-            "ecr describe-images --filter imageStatus=ANY",
+            "ecr describe-images",
             &["--repository-name", repository, "--image-ids", &id],
         )?;
         Ok(answer.and_then(|answer| Image::read(&answer)))

@@ -279,7 +279,6 @@ impl Revision {
     }
 }
 
-/// `arn:aws:secretsmanager:region:account:secret:name` without the key, stage and version that may follow.
 /// What IAM's simulation says of an action: for each resource by its name, where it was asked about some.
 pub(crate) fn decisions(result: &Value) -> Vec<(String, String)> {
     let of = |entry: &Value, decision: &str| (text(entry, "/EvalResourceName"), text(entry, decision));
@@ -292,6 +291,7 @@ pub(crate) fn decisions(result: &Value) -> Vec<(String, String)> {
     each
 }
 
+/// `arn:aws:secretsmanager:region:account:secret:name` without the key, stage and version that may follow.
 fn secret_of(reference: &str) -> String {
     reference.split(':').take(7).collect::<Vec<_>>().join(":")
 }

@@ -96,7 +96,7 @@ fn drift_of(aws: &Aws, stack: &str, interrupt: &Interrupt) -> anyhow::Result<Res
             Ok(answer) => match &*text(&answer, "/DetectionStatus") {
                 "DETECTION_IN_PROGRESS" => std::thread::sleep(DRIFT_POLL),
                 // Of a stack in which it could not look at everything, it knows about the rest.
-                "DETECTION_COMPLETE" | "DETECTION_FAILED" => {
+                status @ ("DETECTION_COMPLETE" | "DETECTION_FAILED") => {
                     let question = [
                         "cloudformation",
                         "describe-stack-resource-drifts",
@@ -107,9 +107,9 @@ fn drift_of(aws: &Aws, stack: &str, interrupt: &Interrupt) -> anyhow::Result<Res
                         stack,
                     ];
                     let mut drifts = aws.json(&question).map_err(|failure| unknown(&failure));
-                    if let Ok(Value::Object(drifts)) = &mut drifts {
-                        let why = text(&answer, "/DetectionStatusReason");
-                        drifts.insert("DetectionStatusReason".to_owned(), why.into());
+                    if let (Ok(drifts), "DETECTION_FAILED") = (&mut drifts, status) {
+                        drifts["NotSeen"] =
+                            format!("{status} {}", text(&answer, "/DetectionStatusReason")).into();
                     }
                     return Ok(drifts);
                 }

@@ -201,11 +201,7 @@ fn second(declared: &Declared, facts: &Facts) -> Vec<Question> {
     if let Some(digest) = facts.text("released", "/Parameter/Value") {
         let image = format!("imageDigest={digest}");
         let of_image = ["--repository-name", repository, "--image-ids", &image];
-        questions.push(ask(
-            "image",
-            "ecr describe-images --filter imageStatus=ANY",
-            &of_image,
-        ));
+        questions.push(ask("image", "ecr describe-images", &of_image));
         let of_scan = ["--repository-name", repository, "--image-id", &image];
         questions.push(ask("scan", "ecr describe-image-scan-findings", &of_scan));
         if declared.secrets.deploy_role.is_some() {
@@ -221,11 +217,7 @@ fn second(declared: &Declared, facts: &Facts) -> Vec<Question> {
         let images: Vec<&str> = images.iter().map(String::as_str).collect();
         if !images.is_empty() {
             let arguments = [&["--repository-name", repository, "--image-ids"][..], &images].concat();
-            questions.push(ask(
-                "images",
-                "ecr describe-images --filter imageStatus=ANY",
-                &arguments,
-            ));
+            questions.push(ask("images", "ecr describe-images", &arguments));
         }
     }
     if let Some(key) = facts.text("key", "/KeyMetadata/KeyId") {

@@ -19,16 +19,17 @@ const ANOTHER = '999999999999';
 /** Beside the templates of the last synth. */
 const DECLARED = join(ROOT, 'infra/cdk.out/assembly-local/declared-of-aws.json');
 const RESOLV = join(ROOT, '.dev/local/resolv.conf');
-const DNS = { listen: '127.0.0.54', program: join(ROOT, 'xtask/local/dns.mjs') };
+const DNS = { listen: '127.66.0.53', program: join(ROOT, 'xtask/local/dns.mjs') };
 
 /** Says where the host is until it is stopped; the name of the load balancer stays. */
 async function startDns(address) {
   const { DNSName } = await balancer();
   const child = spawn(process.execPath, [DNS.program, DNS.listen, `${hostname}=${address}`, `${DNSName}=${BALANCER}`], { stdio: ['ignore', 'pipe', 'inherit'] });
-  await once(child.stdout, 'data');
+  const closed = once(child, 'close');
+  await Promise.race([once(child.stdout, 'data'), closed.then(([code]) => Promise.reject(new Error(`the DNS ended with ${code}`)))]);
   return async () => {
     child.kill();
-    await once(child, 'close');
+    await closed;
   };
 }
 

@@ -465,16 +465,12 @@ impl State {
         let starting = self.starting.get();
         self.starting.set(starting.saturating_sub(1));
         let running = self.running - usize::from(starting > 0);
-        let is_open = self.deployments.iter().any(|one| is_open(one.status));
-        let state = if is_open { "IN_PROGRESS" } else { "COMPLETED" };
-        let primary = json!({ "id": "ecs-svc/1", "status": "PRIMARY", "taskDefinition": revision,
-            "rolloutState": state, "runningCount": running });
         let events = self
             .events
             .iter()
             .map(|message| json!({ "id": message, "message": message }));
         json!({ "services": [{ "status": "ACTIVE", "taskDefinition": revision, "desiredCount": self.desired,
-            "runningCount": running, "pendingCount": 0, "deployments": [primary],
+            "runningCount": running, "pendingCount": 0, "deployments": [{ "taskDefinition": revision }],
             "events": events.collect::<Vec<_>>() }] })
     }
 

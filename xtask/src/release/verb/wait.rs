@@ -56,7 +56,8 @@ pub(in crate::release) fn until_it_ends(
             (revision, ending)
         }
         // ECS forgets a deployment after 90 days.
-        None => (service.revision, Ending::Successful),
+        None if service.running >= service.desired => (service.revision, Ending::Successful),
+        None => (service.revision, Ending::Late),
     };
     let said = match &ending {
         Ending::Successful => format!("{revision} is deployed"),

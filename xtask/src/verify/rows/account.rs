@@ -139,7 +139,7 @@ fn drift(view: &View<'_>) -> Result<Finding, Unknown> {
     let mut not_seen = Vec::new();
     for stack in &view.declared.account.stacks {
         let answer = view.fact(&format!("drift/{}", stack.kind))?;
-        let why = text(answer, "/DetectionStatusReason");
+        let why = text(answer, "/NotSeen");
         if !why.is_empty() {
             not_seen.push(format!("{}: {why}", stack.name));
         }

@@ -142,7 +142,8 @@ fn ingress(answer: &Value) -> Vec<String> {
             ("-1", _) => "everything".to_owned(),
             ("tcp", true) => from,
             ("tcp", false) => format!("{from}-{to}"),
-            (protocol, _) => format!("{protocol} {from}-{to}"),
+            (protocol, true) => format!("{protocol} {from}"),
+            (protocol, false) => format!("{protocol} {from}-{to}"),
         };
         for (list, name) in [
             ("/IpRanges", "/CidrIp"),

@@ -58,8 +58,12 @@ fn back_to(view: &View<'_>, ledger: &Ledger, meant: &Entry, runs: &str, finding:
         return finding.or_do(resume(view));
     };
     let back = update(view, &format!("--task-definition {revision}"));
+    let is_of_stack = view
+        .output("task_definition_arn")
+        .is_ok_and(|of_stack| of_stack == runs);
     finding.aws(match known {
         Some(_) => back,
+        None if is_of_stack => back,
         None => format!("{back}\necs deregister-task-definition --task-definition {runs}"),
     })
 }

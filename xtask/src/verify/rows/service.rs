@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::release;
-use crate::verify::facts::{Unknown, list_at, text};
+use crate::verify::facts::{Unknown, list_at, seconds, text};
 use crate::verify::row::{Finding, Row, View};
 
 const DEPLOYMENT_CONFIGURATION: &str = "/services/0/deploymentConfiguration";
@@ -161,14 +161,19 @@ pub(crate) const DEPLOYMENT: &[Row] = &[
     }),
 ];
 
-/// ECS remembers a deployment for 90 days. What became of an older one, the tasks show.
+/// How long ECS remembers a deployment, in seconds, and a day less.
+const REMEMBERED: f64 = 89.0 * 86_400.0;
+
+/// Of the last deployment, where it is so old that ECS has forgotten it. What became of it, the tasks show.
 fn forgotten(view: &View<'_>) -> Result<Option<Finding>, Unknown> {
-    existing(view)?;
-    let is_known = list_at(view.fact("deployments")?, "/serviceDeployments")
-        .next()
-        .is_some();
+    let deployments = view.fact("deployments")?;
+    let is_known = list_at(deployments, "/serviceDeployments").next().is_some();
+    let tasks =
+        list_at(existing(view)?, "/services/0/deployments").find(|one| text(one, "/status") == "PRIMARY");
+    let since = tasks.and_then(|tasks| seconds(tasks.get("createdAt")?));
+    let is_old = since.is_some_and(|since| view.now - since > REMEMBERED);
     let said = "none within the 90 days that ECS remembers";
-    Ok((!is_known).then(|| Finding::said(true, said, said)))
+    Ok((!is_known && is_old).then(|| Finding::said(true, said, said)))
 }
 
 /// What a deployment is called that has not ended.
@@ -242,9 +247,12 @@ fn activity(view: &View<'_>) -> Result<Finding, Unknown> {
         )),
         "INACTIVE" => {
             let fields = MADE_OF.map(|field| format!("{field}:{field}")).join(",");
+            // AWS sets tags of its own, which nobody else may.
+            let tags = r#"tags:tags[?!starts_with(key,`"aws:"`)]"#;
             finding.aws(format!(
                 "ecs create-service --cluster {cluster} --desired-count {} --cli-input-json \"$(aws ecs describe-services \
-                 --cluster {cluster} --services {name} --output json --query 'services[0].{{{fields}}}')\"",
+                 --include TAGS --cluster {cluster} --services {name} --output json \
+                 --query 'services[0].{{{fields},{tags}}}')\"",
                 service.min_tasks
             ))
         }

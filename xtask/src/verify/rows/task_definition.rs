@@ -124,8 +124,8 @@ fn newest(view: &View<'_>) -> Result<Finding, Unknown> {
     let runs = view.text("service", "/services/0/taskDefinition")?;
     let newest = view.text("revisions", "/taskDefinitionArns/0")?;
     let status = view.text("task definition", "/taskDefinition/status")?;
-    // CloudFormation registers one of its own when it first updates the stack after a release: with the released image,
-    // and for nobody to run.
+    // CloudFormation registers one of its own when it first updates the stack after a release, with the released image.
+    // Nobody runs it until an update changes the service.
     let of_stack = view.output("task_definition_arn").ok();
     let expected = if of_stack.as_ref() == Some(&newest) {
         &newest

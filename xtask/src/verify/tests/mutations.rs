@@ -126,6 +126,7 @@ const MUTATIONS: &[Mutation] = &[
     ("J7", "target health", "/TargetHealthDescriptions/1/Target/Id", "\"10.0.0.9\"", "10.0.0.9", "--force-new-deployment"),
     ("K1", "load balancer security group", "/SecurityGroups/0/IpPermissions/0/IpRanges", "[]", "80 from 0.0.0.0/0", "authorize-security-group-ingress --group-id sg-0000000000000000a --protocol tcp --port 443 --cidr 0.0.0.0/0"),
     ("K1", "load balancer security group", "/SecurityGroups/0/IpPermissions/0", "{\"IpProtocol\":\"tcp\",\"FromPort\":443,\"ToPort\":443,\"IpRanges\":[{\"CidrIp\":\"0.0.0.0/0\"}],\"Ipv6Ranges\":[{\"CidrIpv6\":\"::/0\"}]}", "443 from ::/0", "revoke-security-group-ingress --group-id sg-0000000000000000a --ip-permissions 'IpProtocol=tcp,FromPort=443,ToPort=443,Ipv6Ranges=[{CidrIpv6=::/0}]'"),
+    ("K1", "load balancer security group", "/SecurityGroups/0/IpPermissions/0", "{\"IpProtocol\":\"icmpv6\",\"FromPort\":-1,\"ToPort\":-1,\"Ipv6Ranges\":[{\"CidrIpv6\":\"::/0\"}]}", "icmpv6 -1 from ::/0", "IpProtocol=icmpv6,FromPort=-1,ToPort=-1,Ipv6Ranges=[{CidrIpv6=::/0}]"),
     ("K2", "task security group", "/SecurityGroups/0/IpPermissions/0/IpRanges", "[{\"CidrIp\":\"0.0.0.0/0\"}]", "3000 from 0.0.0.0/0", "revoke-security-group-ingress --group-id sg-0000000000000000b --protocol tcp --port 3000 --cidr 0.0.0.0/0"),
     ("K3", "scaling", "/ScalableTargets/0/SuspendedState/DynamicScalingInSuspended", "true", "DynamicScalingInSuspended", "register-scalable-target"),
     ("K4", "alarms", "/MetricAlarms/0/ActionsEnabled", "false", "without mcp-gateway-staging-cpu", "enable-alarm-actions --alarm-names mcp-gateway-staging-cpu"),
@@ -190,6 +191,21 @@ fn each_change_is_noticed_by_exactly_its_assertion_with_the_right_words() {
         let (said, advised) = said(&report, id);
         assert!(said.contains(actual), "{id}: `{said}` does not say `{actual}`");
         assert!(advised.contains(fix), "{id}: `{advised}` does not advise `{fix}`");
+    }
+}
+
+/// By the rehearsal of releases on the emulator, or by the suite that probes a cluster: `'H2'` there.
+#[test]
+fn every_assertion_is_broken_live() {
+    let live = [
+        include_str!("../../../../gateway/tests/clients/rehearsal/changes.mjs"),
+        include_str!("../../../../gateway/tests/clients/rehearsal/operator.mjs"),
+        include_str!("../../../../gateway/tests/clients/rehearsal/symptoms.mjs"),
+        include_str!("../../../probe/live.test.mjs"),
+    ]
+    .concat();
+    for row in GROUPS.iter().flat_map(|group| group.rows) {
+        assert!(live.contains(&format!("'{}'", row.id)), "`{}` is not", row.id);
     }
 }
 
