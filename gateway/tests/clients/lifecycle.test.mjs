@@ -1,7 +1,7 @@
 // The process itself: start-up output, bad settings, health, stop with streams open, Google out of reach.
 
 import assert from 'node:assert/strict';
-import { mkdtemp } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'node:test';
@@ -137,13 +137,15 @@ test('a second signal ends the process at once, with 143', async () => {
   }
 });
 
-test('with fewer open files than MAX_CONNECTIONS needs it takes fewer connections, and says so', async () => {
+test('with fewer open files than MAX_CONNECTIONS needs it takes fewer connections, and says so', async (t) => {
   const port = await freePort();
+  const data = await mkdtemp(join(tmpdir(), 'gateway-'));
+  t.after(() => rm(data, { recursive: true }));
   const few = start('sh', ['-c', `ulimit -n 1000; exec "$0" serve`, gatewayBin], {
     env: {
       PORT: String(port), PUBLIC_URL: `http://127.0.0.1:${port}`, SESSION_SECRET: 'b2f81d0c97e64a35a1c0d87e6f2b94c3',
       GOOGLE_CLIENT_ID: 'a', GOOGLE_CLIENT_SECRET: 'b', ALLOWED_DOMAIN: 'example.com',
-      DATA_DIR: await mkdtemp(join(tmpdir(), 'gateway-')), DRAIN_GRACE: '0',
+      DATA_DIR: data, DRAIN_GRACE: '0',
     },
   });
   await until('the gateway', async () => (await fetch(`http://127.0.0.1:${port}/health`)).ok, [few]);

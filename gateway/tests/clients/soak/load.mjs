@@ -16,8 +16,20 @@ export async function openAgents(stage, count, options = {}) {
     const login = stage.login(index % 2 === 0 ? 'ana' : 'ben');
     agents.push(await openAgent(stage.kinds[index % stage.kinds.length], stage.mcp, login, { relistens: true, ...options }));
   }
-  await until('every stream', async () => agents.every(({ wire }) => wire.open >= 1));
+  await everyStream(agents);
   return agents;
+}
+
+/** Waits until every client has the stream that it waits on; fails with those that have none, and how they last asked for it. */
+export async function everyStream(agents) {
+  const without = () => agents.filter(({ wire }) => wire.open === 0);
+  await until('every stream', async () => without().length === 0).catch(() => {
+    const lost = without().map(({ kind, wire }) => {
+      const { at, status, error } = wire.requests.findLast(({ method, rpc }) => method === 'GET' || rpc === 'subscriptions/listen') ?? {};
+      return `${kind}, which last asked for it at ${at && new Date(at).toISOString()} and got ${status ?? error}`;
+    });
+    throw new Error(`a client has no stream: ${lost.join('; ')}`);
+  });
 }
 
 export const closeAll = (agents) => Promise.all(agents.map((agent) => agent.close().catch(() => {})));
@@ -47,7 +59,7 @@ const WORK = {
 
 /** Waits for the stream of a client of HTTP+SSE: a host asks nothing of a transport that lost its connection. */
 async function connected(agent) {
-  if (agent.kind.includes('HTTP+SSE')) await until('the stream', async () => agent.wire.connected).catch(() => {});
+  if (agent.kind.includes('HTTP+SSE')) await until('the stream of the client', async () => agent.wire.connected);
 }
 
 /**
@@ -80,10 +92,11 @@ export class Load {
   }
 
   async #call(agent, work) {
-    if (this.connectedOnly) await connected(agent);
     const call = { work, kind: agent.kind, agent, at: Date.now(), key: randomUUID(), slowMs: this.slowMs };
     this.calls.push(call);
     try {
+      if (this.connectedOnly) await connected(agent);
+      call.at = Date.now();
       await WORK[work](agent, call);
     } catch (error) {
       call.error = String(error.message ?? error);

@@ -3,7 +3,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 import { Findings, spread } from '../figures.mjs';
-import { Load, closeAll, effects, openAgents, shown } from '../load.mjs';
+import { Load, closeAll, effects, everyStream, openAgents, shown } from '../load.mjs';
 
 export default {
   name: 'kill -9',
@@ -19,6 +19,9 @@ export default {
     const moments = [];
     for (let turn = 0; turn < kills; turn += 1) {
       await sleep(pauseMs * (0.5 + Math.random()));
+      // Between two deaths everybody comes back. A client of HTTP+SSE that comes back in the moment of the next one is
+      // answered 503 by the load balancer, and takes that for the end of the server.
+      await everyStream(agents);
       const victim = stage.tasks[turn % stage.tasks.length];
       moments.push(await stage.kill(victim));
       await stage.addTask();
