@@ -115,6 +115,8 @@ async function emulators(report: Report, directory: string): Promise<void> {
 
 const report = new Report();
 const directory = mkdtempSync(join(tmpdir(), 'mcp-gateway-infra-'));
+// What the tests put aside is gone with it.
+process.env['TMPDIR'] = directory;
 try {
   await Promise.all([emulators(report, directory), staticChecks(report, directory)]);
 } finally {
