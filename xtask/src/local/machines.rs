@@ -259,6 +259,9 @@ impl Drop for Machines {
             process.stop();
         }
         let _ = Command::new("ip").args(["link", "delete", BRIDGE]).output();
+        // The daemon leaves the network of this machine mounted there, and the checkout could not be deleted.
+        let network = self.socket.with_file_name("exec/netns/default");
+        let _ = Command::new("umount").arg(network).output();
     }
 }
 
